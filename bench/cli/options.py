@@ -1,0 +1,121 @@
+"""Options that several commands share, and what they are parsed into."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from typing import Any, TypeVar
+
+import click
+
+from bench.errors import UsageError
+from bench.units import parse_duration, parse_rate
+
+Command = TypeVar("Command", bound=Callable[..., Any])
+
+
+@dataclass(frozen=True, slots=True)
+class TargetOptions:
+    """How the user named the database."""
+
+    url: str | None
+    gateways: tuple[tuple[str, str], ...]
+    variant: str | None
+    port: int | None
+
+
+def target_options(command: Command) -> Command:
+    """Add the options that name the database."""
+    for option in reversed(
+        (
+            click.option("--url", envvar="BENCH_URL", help="Database to use instead of the embedded server."),
+            click.option(
+                "--gateway",
+                "gateways",
+                multiple=True,
+                metavar="REGION=URL",
+                help="A region's own gateway; repeat for each region.",
+            ),
+            click.option("--variant", help="Schema variant (default: pg, or what the database holds)."),
+            click.option(
+                "--port", type=click.IntRange(1, 65535), envvar="BENCH_PORT", help="Port of the embedded server."
+            ),
+        )
+    ):
+        command = option(command)
+    return command
+
+
+def parse_target(url: str | None, gateways: tuple[str, ...], variant: str | None, port: int | None) -> TargetOptions:
+    """Return the options that name the database; UsageError for a gateway that is not REGION=URL."""
+    pairs = []
+    for text in gateways:
+        region, equals, address = text.partition("=")
+        if not equals or not region or "://" not in address:
+            from bench.db.connection import redact
+
+            raise UsageError(
+                f"'{redact(text)}' is not a gateway", hint="pass --gateway us-east=postgresql://host:26257/shop"
+            )
+        pairs.append((region, address))
+    return TargetOptions(url, tuple(pairs), variant, port)
+
+
+def parse_regions(text: str | None) -> tuple[str, ...] | None:
+    """Return the regions of a comma-separated list, or None."""
+    if text is None:
+        return None
+    names = tuple(part.strip() for part in text.split(",") if part.strip())
+    if not names or len(set(names)) < len(names):
+        raise UsageError(f"'{text}' is not a list of regions", hint="pass e.g. --regions us-east,eu-west")
+    return names
+
+
+class Duration(click.ParamType):
+    """Seconds, from ``90s`` or ``1m30s``."""
+
+    name = "duration"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return seconds above zero."""
+        if isinstance(value, float):
+            return value
+        try:
+            seconds = parse_duration(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if seconds <= 0:
+            self.fail(f"'{value}' is not longer than zero", param, ctx)
+        return seconds
+
+
+class Rate(click.ParamType):
+    """Arrivals per second, from ``40/s`` or ``900/min``."""
+
+    name = "rate"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float:
+        """Return a rate above zero."""
+        if isinstance(value, float):
+            return value
+        try:
+            rate = parse_rate(value)
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+        if rate <= 0:
+            self.fail(f"'{value}' is not above zero", param, ctx)
+        return rate
+
+
+def default_as_of() -> date:
+    """Return the first day of this month (UTC): data stays the same, and current, for a month."""
+    return datetime.now(UTC).date().replace(day=1)
+
+
+def parse_as_of(text: str | None) -> date:
+    """Return the day that seeded data ends before; UsageError when it is not one."""
+    if text is None:
+        return default_as_of()
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise UsageError(f"'{text}' is not a day", hint="pass e.g. --as-of 2026-11-01") from None

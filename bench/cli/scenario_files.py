@@ -1,0 +1,37 @@
+"""Finding scenario files: a path, or the name of a built-in one."""
+
+import difflib
+import importlib
+import importlib.resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+
+from bench.errors import UsageError
+from bench.scenario.model import Scenario
+from bench.scenario.parse import parse_scenario
+
+
+def built_in() -> dict[str, Traversable]:
+    """Return the scenarios that come with bench, by name."""
+    folder = importlib.resources.files(importlib.import_module("bench.scenarios"))
+    return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+
+
+def find_scenario(reference: str) -> tuple[Scenario, str]:
+    """Return the scenario of a name or path, and the text of its file; UsageError suggests the nearest name."""
+    if reference.endswith(".toml") or "/" in reference:
+        path = Path(reference)
+        try:
+            text = path.read_text(encoding="utf-8")
+        except OSError as error:
+            raise UsageError(f"cannot read scenario '{reference}'", cause=error.strerror) from None
+        except UnicodeDecodeError:
+            raise UsageError(f"scenario '{reference}' is not UTF-8 text") from None
+        return parse_scenario(text, reference), text
+    known = built_in()
+    if reference not in known:
+        close = difflib.get_close_matches(reference, known, 1)
+        meant = f"did you mean '{close[0]}'? " if close else ""
+        raise UsageError(f"no scenario named '{reference}'", hint=f"{meant}`bench scenarios` lists all {len(known)}")
+    text = known[reference].read_text(encoding="utf-8")
+    return parse_scenario(text, f"scenarios/{reference}.toml"), text

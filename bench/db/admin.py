@@ -1,0 +1,116 @@
+"""Databases as a whole: made, dropped, marked as ours, applied a schema to.
+
+bench writes the table ``shopbench_meta`` into every database that it fills.  What does not carry that mark is somebody
+else's, and is never dropped or overwritten without ``--yes``.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from psycopg import sql
+
+from bench.db.catalogue import Catalogue, read_package
+from bench.db.connection import Connection, rows, value
+from bench.db.ddl import STAGES, Dialect, Schema, Stage
+from bench.errors import TargetError
+
+CREATE_META = """
+CREATE TABLE IF NOT EXISTS shopbench_meta (key VARCHAR(64) NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key))
+"""
+DROP_META = "DROP TABLE IF EXISTS shopbench_meta"
+
+
+def admin_catalogue(dialect: Dialect) -> Catalogue:
+    """Return the statements of this package for a database."""
+    return Catalogue.load([read_package("bench.db", "sql")], dialect)
+
+
+@dataclass(frozen=True, slots=True)
+class Admin:
+    """One administrative connection and its statements."""
+
+    connection: Connection
+    catalogue: Catalogue
+
+    @classmethod
+    def of(cls, connection: Connection, dialect: Dialect) -> "Admin":
+        """Return the administration of an open connection."""
+        return cls(connection, admin_catalogue(dialect))
+
+    def read(self, statement: str, /, **params: Any) -> list[tuple[Any, ...]]:
+        """Return the rows of a statement of the catalogue."""
+        return rows(self.connection, self.catalogue[statement].sql, params or None)
+
+    def has_database(self, name: str) -> bool:
+        """Whether the server has a database of that name."""
+        return bool(self.read("database_exists", name=name))
+
+    def create_database(self, name: str, *, template: str | None = None) -> None:
+        """Make a database, as a copy of another where ``template`` is given (PostgreSQL only)."""
+        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
+        if template:
+            statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
+        self.connection.execute(statement)
+
+    def rename_database(self, name: str, new: str) -> None:
+        """Rename a database that nobody is connected to."""
+        self.connection.execute(
+            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(new))
+        )
+
+    def drop_database(self, name: str) -> None:
+        """Drop a database and whoever is connected to it (PostgreSQL only); nothing happens when it is not there."""
+        self.connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+
+    def is_marked(self) -> bool:
+        """Whether bench made what is in this database."""
+        return bool(self.read("meta_exists"))
+
+    def meta(self) -> dict[str, str]:
+        """Return what bench has noted in this database; empty when it has not been here."""
+        return {key: text for key, text in self.read("meta_read")} if self.is_marked() else {}  # noqa: C416
+
+    def note(self, notes: Mapping[str, str]) -> None:
+        """Note facts in the database, making the table where needed."""
+        self.connection.execute(CREATE_META)
+        for key, text in notes.items():
+            rows(self.connection, self.catalogue["meta_write"].sql, {"key": key, "value": text})
+
+    def apply(self, schema: Schema, stages: tuple[Stage, ...] = STAGES) -> None:
+        """Send the statements of the stages, each in its own transaction (CockroachDB commits before DDL anyway)."""
+        for stage in stages:
+            for ddl in schema.stage(stage):
+                self.connection.execute(ddl.sql)
+
+    def drop(self, schema: Schema) -> None:
+        """Remove the schema and our mark."""
+        for statement in (*schema.drops, DROP_META):
+            self.connection.execute(statement)
+
+    def isolation(self) -> str:
+        """Return the session's isolation level."""
+        return str(value(self.connection, self.catalogue["isolation"].sql))
+
+    def settings(self, names: tuple[str, ...]) -> dict[str, str]:
+        """Return server settings by name; none on CockroachDB, whose settings are named otherwise."""
+        if "setting" not in self.catalogue:
+            return {}
+        found = {name: self.read("setting", name=name) for name in names}
+        return {name: str(value[0][0]) for name, value in found.items() if value}
+
+
+def require_schema(meta: Mapping[str, str], schema: Schema, place: str) -> None:
+    """TargetError unless the notes of a database say that it holds this schema, completely loaded."""
+    if not meta:
+        raise TargetError(f"{place} does not hold our schema", hint="run `bench seed --url …` first")
+    if meta.get("schema_version") != str(schema.model.version):
+        raise TargetError(
+            f"{place} holds version {meta.get('schema_version')} of the schema, this bench needs {schema.model.version}",
+            hint="run `bench seed --fresh --url …` to load it anew",
+        )
+    if meta.get("state") != "ready":
+        raise TargetError(
+            f"{place} was not loaded to the end (state: {meta.get('state', 'unknown')})",
+            hint="run `bench seed --fresh --url …` to load it anew",
+        )

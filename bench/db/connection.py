@@ -1,0 +1,104 @@
+"""Opening connections, and turning a refusal to connect into an error that a user can act on.
+
+Plain ``psycopg.connect`` serves both databases ([PSY:docs/api/crdb.rst]): string parameters go without a type, so enum, UUID
+and date contexts take them.
+"""
+
+import re
+from collections.abc import Sequence
+from typing import Any
+
+import psycopg
+from psycopg.conninfo import conninfo_to_dict, make_conninfo
+
+from bench.errors import BenchError, TargetError, UsageError
+
+Connection = psycopg.Connection[tuple[Any, ...]]
+
+APPLICATION = "shopbench"
+CONNECT_TIMEOUT_S = 10
+
+
+def connect(url: str, *, application: str = APPLICATION, options: Sequence[str] = ()) -> Connection:
+    """Return an autocommit connection in UTC; raises psycopg.Error as the driver does.
+
+    ``options`` are session settings as ``name=value``.
+    """
+    settings = " ".join(f"-c {_escaped(option)}" for option in ("timezone=UTC", *options))
+    given = conninfo_to_dict(url)
+    merged = f"{given.pop('options', '') or ''} {settings}".strip()
+    timeout = given.pop("connect_timeout", None) or CONNECT_TIMEOUT_S
+    conninfo = make_conninfo("", **{**given, "options": merged, "connect_timeout": timeout})
+    return psycopg.connect(conninfo, autocommit=True, application_name=application)
+
+
+def _escaped(option: str) -> str:
+    # The options string splits at spaces that no backslash precedes.
+    return option.replace("\\", "\\\\").replace(" ", "\\ ")
+
+
+def open_or_explain(url: str, *, application: str = APPLICATION) -> Connection:
+    """Return a connection as ``connect`` does; TargetError (without the password) when the server refuses."""
+    try:
+        return connect(url, application=application)
+    except psycopg.ProgrammingError as error:
+        raise UsageError(f"'{redact(url)}' is not a connection URL", cause=_first_line(error)) from None
+    except psycopg.Error as error:
+        raise _refusal(url, error) from None
+
+
+def _refusal(url: str, error: psycopg.Error) -> BenchError:
+    place = place_of(url)
+    text = str(error)
+    if "password authentication failed" in text or "no password supplied" in text:
+        return TargetError(
+            f"{place} refused the user or the password",
+            hint="check the user and password in the URL, or set PGPASSWORD",
+        )
+    if "does not exist" in text and "database" in text:
+        return TargetError(f"{place} has no such database", hint="create it, or name another in the URL")
+    return TargetError(f"cannot reach {place}", cause=_first_line(error), hint="check the address, and that it is up")
+
+
+def _first_line(error: Exception) -> str:
+    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
+    return _PASSWORD.sub(r"\1***", lines[-1] if lines else type(error).__name__)
+
+
+_PASSWORD = re.compile(r"(password=|://[^:/@\s]+:)[^@\s]+", re.IGNORECASE)
+
+
+def redact(url: str) -> str:
+    """Return a connection URL or string without its password.
+
+    >>> redact("postgresql://shop:secret@db:26257/shop?sslmode=verify-full")
+    'postgresql://shop:***@db:26257/shop?sslmode=verify-full'
+    """
+    return _PASSWORD.sub(r"\1***", url)
+
+
+def place_of(url: str) -> str:
+    """Return ``database 'shop' on host:port`` for messages; never the user or the password."""
+    try:
+        parts = conninfo_to_dict(url)
+    except psycopg.ProgrammingError:
+        return f"'{redact(url)}'"
+    host, port = parts.get("host") or "localhost", parts.get("port") or "5432"
+    return f"database '{parts.get('dbname') or 'postgres'}' on {host}:{port}"
+
+
+def with_database(url: str, name: str) -> str:
+    """Return the URL with another database."""
+    return make_conninfo(url, dbname=name)
+
+
+def rows(connection: Connection, sql: str, params: Any = None) -> list[tuple[Any, ...]]:
+    """Return the rows of one statement of the catalogue or the schema (never of text a user typed)."""
+    cursor = connection.execute(sql, params)
+    return cursor.fetchall() if cursor.description else []
+
+
+def value(connection: Connection, sql: str, params: Any = None) -> Any:
+    """Return the first column of the first row, or None."""
+    found = rows(connection, sql, params)
+    return found[0][0] if found else None

@@ -1,0 +1,175 @@
+"""The one retry loop: around the whole transaction, with the same inputs each time.
+
+A conflict is retried after a full-jitter back-off (sleep a uniform share of base · 2^n, capped; Brooker, "Exponential
+Backoff And Jitter", AWS Architecture Blog, 2015).  A connection lost while COMMIT is unanswered leaves the outcome unknown:
+the caller's ``resolve`` looks it up before anything is repeated.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from random import Random
+from typing import Any, Protocol
+
+import psycopg
+
+from bench.db.session import Effects, Session
+from bench.db.taxonomy import Refusal
+from bench.errors import TargetError
+from bench.metrics.frame import OutcomeKind
+from bench.units import NS_PER_S
+
+OK = "ok"
+
+
+class Business(Exception):
+    """Raised by a body to undo the transaction and end it with a legitimate no, such as ``sold_out``."""
+
+    def __init__(self, outcome: str) -> None:
+        super().__init__(outcome)
+        self.outcome = outcome
+
+
+class Conflict(Exception):
+    """Raised by a body that saw another's change and wants the whole transaction repeated."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+class RetryObserver(Protocol):
+    """Told of each attempt that did not commit and will be repeated or given up."""
+
+    def retry(self, statement: str, reason: str, wasted_ns: int) -> None:
+        """Record one ended attempt with the time it took and the back-off after it."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Limits of the loop; ``budget_s`` counts from the first attempt."""
+
+    max_attempts: int = 12
+    base_ms: float = 2.0
+    cap_ms: float = 500.0
+    budget_s: float = 20.0
+
+    def backoff_s(self, attempt: int, rng: Random) -> float:
+        """Return the sleep after the n-th attempt (from 1), in seconds."""
+        return rng.uniform(0.0, min(self.cap_ms, self.base_ms * 2.0**attempt)) / 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """The final answer of a transaction; ``value`` is what the body returned when the kind is ``ok``."""
+
+    outcome: str
+    kind: OutcomeKind
+    attempts: int
+    started_ns: int
+    ended_ns: int
+    value: Any = None
+
+
+Body = Callable[[Session], Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Transaction:
+    """A business action: its body, whether it needs BEGIN and COMMIT, and how to look up an unknown outcome.
+
+    A body returns its value, or an ``Outcome`` to commit under another name than ``ok``.
+    """
+
+    body: Body
+    explicit: bool = True
+    resolve: Body | None = None
+    """Returns the body's value when the earlier COMMIT turns out to have happened, else None."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """Returned by a body that commits something other than what was asked, e.g. a declined payment."""
+
+    name: str
+    value: Any = None
+
+
+@dataclass(slots=True)
+class Retrier:
+    """Runs transactions of one session under a policy."""
+
+    session: Session
+    policy: RetryPolicy
+    effects: Effects
+    observer: RetryObserver
+
+    def run(self, transaction: Transaction, rng: Random) -> Done:
+        """Return the final answer; raises TargetError for a refusal that spoils the whole run, never psycopg.Error."""
+        clock = self.effects.clock
+        started = clock()
+        deadline = started + int(self.policy.budget_s * NS_PER_S)
+        attempts, unknown = 0, False
+        while True:
+            attempts += 1
+            began = clock()
+            try:
+                value = self._attempt(transaction, unknown)
+                return _done(value, attempts, started, clock())
+            except Business as no:
+                self.session.rollback()
+                return Done(no.outcome, "business", attempts, started, clock())
+            except Conflict as conflict:
+                refusal = Refusal(conflict.reason, "retry")
+            except psycopg.Error as error:
+                refusal = self.session.refusal(error)
+                self._spoilt(refusal, error)
+            self._clear(refusal)
+            unknown = unknown or refusal.action == "ambiguous"
+            pause = self._pause(refusal, attempts, deadline, rng)
+            wasted = clock() - began + int((pause or 0.0) * NS_PER_S)
+            self.observer.retry(self.session.current, refusal.reason, wasted)
+            if pause is None:
+                return Done(refusal.reason, "failure", attempts, started, clock())
+            self.effects.sleep(pause)
+
+    def _attempt(self, transaction: Transaction, unknown: bool) -> Any:
+        session = self.session
+        if unknown and transaction.resolve is not None:
+            found = transaction.resolve(session)
+            if found is not None:
+                return found
+        if not transaction.explicit:
+            return transaction.body(session)
+        session.begin()
+        value = transaction.body(session)
+        session.commit()
+        return value
+
+    def _clear(self, refusal: Refusal) -> None:
+        if refusal.action in ("reconnect", "ambiguous"):
+            self.session.drop()
+        else:
+            self.session.rollback()
+
+    def _pause(self, refusal: Refusal, attempts: int, deadline: int, rng: Random) -> float | None:
+        """Return the back-off in seconds, or None to give up."""
+        if refusal.action == "fail" or attempts >= self.policy.max_attempts:
+            return None
+        pause = self.policy.backoff_s(attempts, rng)
+        return None if self.effects.clock() + pause * NS_PER_S > deadline else pause
+
+    def _spoilt(self, refusal: Refusal, error: psycopg.Error) -> None:
+        if refusal.action == "invalidate":
+            self.session.drop()
+            raise TargetError(
+                "the server throttles transactions because it has no licence (XXC02)",
+                cause=str(error).splitlines()[0],
+                hint="set cluster.organization and enterprise.license, or recreate the test cluster (docs/cockroachdb.md)",
+            )
+
+
+def _done(value: Any, attempts: int, started: int, ended: int) -> Done:
+    if isinstance(value, Outcome):
+        return Done(value.name, "business", attempts, started, ended, value.value)
+    return Done(OK, "ok", attempts, started, ended, value)

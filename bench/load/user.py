@@ -1,0 +1,203 @@
+"""The base of every shopper: a Locust user with one connection, whose sessions are timed from when they should have begun.
+
+A workload subclasses ``ShopUser``, names its ``sessions`` and runs each business action through ``transact``.
+"""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from random import Random
+from typing import Any, ClassVar, Protocol
+
+import gevent
+
+from bench.db.retry import Done, Retrier, RetryPolicy, Transaction
+from bench.db.session import Effects, Session
+from bench.load import locust
+from bench.metrics.frame import JournalEntry, SlowSample
+from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, TransactionLabel
+from bench.units import NS_PER_MS, NS_PER_S
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """One session of the schedule: which, in which phase, and when it should begin (``perf_counter_ns``)."""
+
+    number: int
+    session: str
+    phase: int
+    due_ns: int
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a workload's ``prepare`` may use, before any user is started."""
+
+    session: Session
+    regions: tuple[str, ...]
+    settings: Mapping[str, Any]
+    seed: int
+    run_tag: str
+    """Twelve hex digits that end every idempotency key of the run."""
+
+
+class Source(Protocol):
+    """Where a user gets its next session from."""
+
+    def next(self, region: str) -> Arrival | None:
+        """Return the next arrival of the region, waiting for it; None when there will be no more."""
+        ...
+
+    def done(self, region: str) -> None:
+        """Take note that the user is free again."""
+        ...
+
+
+@dataclass(slots=True)
+class Equipment:
+    """What the engine gives to each user of a region."""
+
+    region: str
+    connect: Callable[["ShopUser"], Session]
+    source: Source
+    recorder: Recorder
+    policy: RetryPolicy
+    effects: Effects
+    state: Any
+    phases: tuple[str, ...] = ()
+    origin_ns: int = 0
+    failed: Callable[[BaseException], None] = field(default=lambda _: None)
+    connected: Callable[[], None] = field(default=lambda: None)
+
+
+class ShopUser(locust.User):
+    """A shopper of one region.  Subclasses set ``sessions``: name → method that takes the arrival's random numbers."""
+
+    abstract = True
+    equipment: ClassVar[Equipment]
+    statement_folders: ClassVar[tuple[tuple[str, str], ...]] = (("bench.workloads", "sql"),)
+    """(package, folder) of the SQL files that the catalogue is read from."""
+    sessions: ClassVar[Mapping[str, str]] = {}
+    """Session name → name of the method that plays it."""
+    settings_model: ClassVar[type[Any] | None] = None
+    """A pydantic model that checks ``[workload.settings]`` before the run."""
+
+    session: Session
+    state: Any
+
+    def __init__(self, environment: locust.env.Environment) -> None:
+        super().__init__(environment)
+        kit = self.equipment
+        self.region = kit.region
+        self.state = kit.state
+        self._transaction = ""
+        self._phase = 0
+        self._lag_ns = 0
+        self._trail: list[tuple[str, float]] = []
+        self.session = kit.connect(self)
+        self._retrier = Retrier(self.session, kit.policy, kit.effects, self)
+
+    @classmethod
+    def prepare(cls, setup: Setup) -> Any:  # noqa: ARG003
+        """Return the state that all users share; runs once, before the first arrival."""
+        return None
+
+    def on_start(self) -> None:
+        """Connect before the first arrival, so that connecting is not part of anyone's response time."""
+        try:
+            self.session.connect()
+        except BaseException as error:
+            self.equipment.failed(error)
+            raise
+        self.equipment.connected()
+
+    def on_stop(self) -> None:
+        """Close the connection."""
+        self.session.drop()
+
+    @locust.task
+    def shop(self) -> None:
+        """Play sessions until there are no more: one loop inside one Locust task."""
+        source = self.equipment.source
+        while True:
+            arrival = source.next(self.region)
+            if arrival is None:
+                raise locust.exception.StopUser
+            try:
+                self._play(arrival)
+            except Exception as error:
+                self.equipment.failed(error)
+                raise locust.exception.StopUser from error
+            finally:
+                source.done(self.region)
+
+    def _play(self, arrival: Arrival) -> None:
+        started = time.perf_counter_ns()
+        self._phase = arrival.phase
+        self._lag_ns = started - arrival.due_ns
+        getattr(self, self.sessions[arrival.session])(Random(arrival.seed))
+        ended = time.perf_counter_ns()
+        label = TransactionLabel(self.region, f"session:{arrival.session}", "ok", "ok")
+        self.equipment.recorder.transaction(label, self._phase, ended - arrival.due_ns, ended - started, 1)
+
+    def transact(self, name: str, transaction: Transaction, rng: Random) -> Done:
+        """Run one business action to its final answer and record it; never raises psycopg.Error.
+
+        Its intended start is when it would have started had the session begun on time, so its response time is its
+        service time plus the session's schedule lag.
+        """
+        self._transaction = name
+        self._trail = []
+        started = time.perf_counter_ns()
+        try:
+            done = self._retrier.run(transaction, rng)
+        except gevent.GreenletExit:
+            # Stopped at the end of the run: it counts as at least this long, it does not vanish.
+            self._record(name, Done("unfinished", "failure", 1, started, time.perf_counter_ns()))
+            raise
+        self._record(name, done)
+        return done
+
+    def _record(self, name: str, done: Done) -> None:
+        service = done.ended_ns - done.started_ns
+        recorder = self.equipment.recorder
+        label = TransactionLabel(self.region, name, done.outcome, done.kind)
+        recorder.transaction(label, self._phase, service + self._lag_ns, service, done.attempts)
+        response_ms = (service + self._lag_ns) / NS_PER_MS
+        if recorder.is_slow(response_ms):
+            recorder.slow(self._slow_sample(name, done, response_ms))
+
+    def _slow_sample(self, name: str, done: Done, response_ms: float) -> SlowSample:
+        return SlowSample(
+            elapsed_s=(done.ended_ns - self.equipment.origin_ns) / NS_PER_S,
+            phase=self.equipment.phases[self._phase],
+            region=self.region,
+            transaction=name,
+            outcome=done.outcome,
+            response_ms=response_ms,
+            service_ms=(done.ended_ns - done.started_ns) / NS_PER_MS,
+            attempts=done.attempts,
+            statements=tuple(self._trail),
+        )
+
+    def acknowledge(self, entry: JournalEntry) -> None:
+        """Put an acknowledged order in the journal."""
+        self.equipment.recorder.order(entry)
+
+    @property
+    def elapsed_s(self) -> float:
+        """Seconds since the run's first phase began."""
+        return (time.perf_counter_ns() - self.equipment.origin_ns) / NS_PER_S
+
+    def statement(self, name: str, started_ns: int, ended_ns: int, ok: bool) -> None:
+        """Record a statement of this user's session."""
+        recorder = self.equipment.recorder
+        label = recorder.statement_label(StatementLabel(self.region, self._transaction, name))
+        recorder.statement(label, self._phase, ended_ns - started_ns, ok)
+        self._trail.append((name, (ended_ns - started_ns) / NS_PER_MS))
+
+    def retry(self, statement: str, reason: str, wasted_ns: int) -> None:
+        """Record an ended attempt of this user's transaction."""
+        label = RetryLabel(self._phase, self.region, self._transaction, statement, reason)
+        self.equipment.recorder.retry(label, wasted_ns)

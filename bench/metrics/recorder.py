@@ -1,0 +1,263 @@
+"""Recording on the hot path: array appends, folded into a frame once a second.
+
+A sample is a label (a small integer for its names) and nanoseconds; appending costs about 0.1 µs, where a histogram library
+costs 0.9 µs and Locust's own event 3 µs a sample.  One recorder serves all users of a process, which is safe because gevent
+switches only where a greenlet waits.
+"""
+
+from array import array
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from heapq import heappush, heappushpop
+from typing import Generic, NamedTuple, TypeVar
+
+import numpy as np
+import numpy.typing as npt
+
+from bench.metrics.frame import (
+    ArrivalCell,
+    Event,
+    Frame,
+    GeneratorCell,
+    JournalEntry,
+    OutcomeKind,
+    RetryCell,
+    SlowSample,
+    StatementCell,
+    TransactionCell,
+)
+from bench.metrics.histogram import Histogram
+
+SLOWEST_KEPT = 5
+
+Ints = npt.NDArray[np.int64]
+Label = TypeVar("Label", bound=tuple[str, ...])
+
+
+class TransactionLabel(NamedTuple):
+    """What a transaction sample is counted under, but for its phase."""
+
+    region: str
+    name: str
+    outcome: str
+    kind: OutcomeKind
+
+
+class StatementLabel(NamedTuple):
+    """What a statement sample is counted under, but for its phase."""
+
+    region: str
+    transaction: str
+    statement: str
+
+
+class RetryLabel(NamedTuple):
+    """What an ended attempt is counted under."""
+
+    phase: int
+    region: str
+    transaction: str
+    statement: str
+    reason: str
+
+
+class ArrivalLabel(NamedTuple):
+    """What an arrival is counted under, but for its phase."""
+
+    region: str
+    session: str
+
+
+@dataclass(slots=True)
+class _Samples(Generic[Label]):
+    """Parallel arrays: a label's number, the phase, and columns of values."""
+
+    width: int
+    labels: list[Label] = field(default_factory=list)
+    numbers: dict[Label, int] = field(default_factory=dict)
+    keys: "array[int]" = field(default_factory=lambda: array("q"))
+    columns: tuple["array[int]", ...] = ()
+
+    def __post_init__(self) -> None:
+        self.columns = tuple(array("q") for _ in range(self.width))
+
+    def number(self, label: Label) -> int:
+        """Return the label's number, the same for equal labels."""
+        found = self.numbers.get(label)
+        if found is None:
+            found = self.numbers[label] = len(self.labels)
+            self.labels.append(label)
+        return found
+
+    def drain(self) -> Iterator[tuple[Label, int, list[Ints]]]:
+        """Yield (label, phase, values by column) of all samples, and forget them."""
+        keys = np.array(self.keys, np.int64)
+        columns = [np.array(column, np.int64) for column in self.columns]
+        self.keys = array("q")
+        self.columns = tuple(array("q") for _ in range(self.width))
+        order = np.argsort(keys, kind="stable")
+        found, starts = np.unique(keys[order], return_index=True)
+        for key, rows in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
+            label, phase = divmod(key, _PHASES)
+            yield self.labels[label], phase, [column[rows] for column in columns]
+
+
+_PHASES = 1 << 12
+"""Room for the phase in a key; a scenario has far fewer phases."""
+
+
+@dataclass(slots=True)
+class _Count:
+    offered: int = 0
+    dropped: int = 0
+
+
+class Recorder:
+    """Takes samples from users and hands out a frame a second.  ``phases`` are the phases' names by number."""
+
+    def __init__(self, phases: tuple[str, ...]) -> None:
+        self._phases = phases
+        self._transactions: _Samples[TransactionLabel] = _Samples(3)
+        self._statements: _Samples[StatementLabel] = _Samples(2)
+        self._arrivals: _Samples[ArrivalLabel] = _Samples(2)
+        self._counts: dict[tuple[ArrivalLabel, int], _Count] = {}
+        self._retries: dict[RetryLabel, list[int]] = {}
+        self._slow: list[tuple[float, int, SlowSample]] = []
+        self._serial = 0
+        self._journal: list[JournalEntry] = []
+        self._events: list[Event] = []
+        self.statement_label = self._statements.number
+
+    def transaction(
+        self, label: TransactionLabel, phase: int, response_ns: int, service_ns: int, attempts: int
+    ) -> None:
+        """Record a transaction's final answer."""
+        samples = self._transactions
+        samples.keys.append(samples.number(label) * _PHASES + phase)
+        response, service, tries = samples.columns
+        response.append(response_ns)
+        service.append(service_ns)
+        tries.append(attempts)
+
+    def statement(self, label: int, phase: int, duration_ns: int, ok: bool) -> None:
+        """Record one statement; ``label`` is a number of ``statement_label``."""
+        samples = self._statements
+        samples.keys.append(label * _PHASES + phase)
+        durations, oks = samples.columns
+        durations.append(duration_ns)
+        oks.append(ok)
+
+    def retry(self, label: RetryLabel, wasted_ns: int) -> None:
+        """Record an attempt that ended without a commit."""
+        cell = self._retries.setdefault(label, [0, 0])
+        cell[0] += 1
+        cell[1] += wasted_ns
+
+    def offered(self, label: ArrivalLabel, phase: int) -> None:
+        """Record that an arrival fell due."""
+        self._count(label, phase).offered += 1
+
+    def started(self, label: ArrivalLabel, phase: int, lag_ns: int, dispatch_ns: int) -> None:
+        """Record that an arrival was started, so late after its time, of which so much was the dispatcher's."""
+        samples = self._arrivals
+        samples.keys.append(samples.number(label) * _PHASES + phase)
+        lags, dispatches = samples.columns
+        lags.append(lag_ns)
+        dispatches.append(dispatch_ns)
+
+    def dropped(self, label: ArrivalLabel, phase: int) -> None:
+        """Record an arrival that will never be started."""
+        self._count(label, phase).dropped += 1
+
+    def _count(self, label: ArrivalLabel, phase: int) -> _Count:
+        return self._counts.setdefault((label, phase), _Count())
+
+    def order(self, entry: JournalEntry) -> None:
+        """Record an order that the server acknowledged."""
+        self._journal.append(entry)
+
+    def event(self, event: Event) -> None:
+        """Record a mark on the timeline."""
+        self._events.append(event)
+
+    def is_slow(self, response_ms: float) -> bool:
+        """Whether a sample is among the slowest of the frame so far, and worth describing."""
+        return len(self._slow) < SLOWEST_KEPT or response_ms > self._slow[0][0]
+
+    def slow(self, sample: SlowSample) -> None:
+        """Keep one of the slowest samples of the frame."""
+        self._serial += 1
+        item = (sample.response_ms, self._serial, sample)
+        if len(self._slow) < SLOWEST_KEPT:
+            heappush(self._slow, item)
+        else:
+            heappushpop(self._slow, item)
+
+    def frame(
+        self, number: int, elapsed_s: float, unix_s: float, generator: GeneratorCell | None, server: dict[str, float]
+    ) -> Frame:
+        """Return everything recorded since the last frame, and forget it."""
+        retries, self._retries = self._retries, {}
+        slow, self._slow = self._slow, []
+        journal, self._journal = self._journal, []
+        events, self._events = self._events, []
+        return Frame(
+            number=number,
+            elapsed_s=elapsed_s,
+            unix_s=unix_s,
+            transactions=tuple(self._transaction_cells()),
+            statements=tuple(self._statement_cells()),
+            retries=tuple(
+                RetryCell(
+                    self._phases[key.phase], key.region, key.transaction, key.statement, key.reason, count, wasted
+                )
+                for key, (count, wasted) in retries.items()
+            ),
+            arrivals=tuple(self._arrival_cells()),
+            generator=generator,
+            server=server,
+            journal=tuple(journal),
+            events=tuple(events),
+            slow=tuple(sample for _, _, sample in sorted(slow, reverse=True)),
+        )
+
+    def _transaction_cells(self) -> Iterator[TransactionCell]:
+        for label, phase, (response, service, attempts) in self._transactions.drain():
+            yield TransactionCell(
+                self._phases[phase],
+                label.region,
+                label.name,
+                label.outcome,
+                label.kind,
+                len(response),
+                int(attempts.sum()),
+                Histogram.of(response),
+                Histogram.of(service),
+            )
+
+    def _statement_cells(self) -> Iterator[StatementCell]:
+        for label, phase, (durations, oks) in self._statements.drain():
+            errors = len(oks) - int(oks.sum())
+            yield StatementCell(self._phases[phase], *label, len(durations), errors, Histogram.of(durations))
+
+    def _arrival_cells(self) -> Iterator[ArrivalCell]:
+        counts, self._counts = self._counts, {}
+        for label, phase, (lag, dispatch) in self._arrivals.drain():
+            count = counts.pop((label, phase), _Count())
+            yield self._arrival_cell(label, phase, count, Histogram.of(lag), Histogram.of(dispatch))
+        for (label, phase), count in counts.items():
+            yield self._arrival_cell(label, phase, count, Histogram.empty(), Histogram.empty())
+
+    def _arrival_cell(
+        self, label: ArrivalLabel, phase: int, count: _Count, lag: Histogram, dispatch: Histogram
+    ) -> ArrivalCell:
+        return ArrivalCell(
+            self._phases[phase],
+            label.region,
+            label.session,
+            count.offered,
+            lag.count,
+            count.dropped,
+            lag,
+            dispatch,
+        )

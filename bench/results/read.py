@@ -1,0 +1,254 @@
+"""Reading a run, whole, interrupted or killed, without changing it.
+
+Cells are merged over the frames as they are read, so memory depends on the number of labels and not on the length of the run.
+"""
+
+import contextlib
+import json
+import sqlite3
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Self, cast, get_args
+
+from pydantic import ValidationError
+
+from bench.errors import UsageError
+from bench.metrics.frame import (
+    ArrivalCell,
+    Event,
+    GeneratorCell,
+    JournalEntry,
+    RetryCell,
+    SlowSample,
+    StatementCell,
+    Taken,
+    TransactionCell,
+)
+from bench.metrics.outcome import Finding, StockRow
+from bench.results import files
+from bench.results.files import find_run
+from bench.results.manifest import Manifest
+from bench.results.pooling import pool_rows
+from bench.results.store import MANIFEST_NAME
+from bench.results.versions import MANIFEST_VERSION, check_version
+from bench.stats.merge import Label, Merged, merge_transactions
+from bench.stats.phases import Phase
+from bench.stats.records import RunStatus
+from bench.stats.validity import ENDINGS, Evidence, Validity, Verdict
+
+__all__ = ["Run", "find_run"]
+
+
+class Run:
+    """One run, read-only; also a context manager.  Open it with ``Run.open``."""
+
+    def __init__(self, path: Path, manifest: Manifest, db: sqlite3.Connection, resources: contextlib.ExitStack) -> None:
+        self.path = path
+        self.manifest = manifest
+        self.db = db
+        self._resources = resources
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Open the run in a folder; UsageError when it is missing, damaged or newer than this version of bench."""
+        db, copy = files.connect(path)
+        with contextlib.ExitStack() as resources:
+            if copy is not None:
+                resources.callback(copy.cleanup)
+            resources.callback(db.close)
+            return cls(path, read_manifest(path), db, resources.pop_all())
+
+    def close(self) -> None:
+        """Let the store go; idempotent."""
+        self._resources.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
+        self.close()
+
+    @cached_property
+    def _outcome(self) -> tuple[RunStatus, str, Validity | None]:
+        row = self._one("SELECT status, detail, verdict, reasons FROM outcome")
+        if row is None:
+            return "killed", "", None
+        status, detail, verdict, reasons = row
+        validity = (
+            Validity(cast(Verdict, verdict), tuple(json.loads(reasons))) if verdict in get_args(Verdict) else None
+        )
+        return cast(RunStatus, status), detail, validity
+
+    @property
+    def status(self) -> RunStatus:
+        """How the run ended; ``killed`` when its writer did not live to say."""
+        return self._outcome[0]
+
+    @property
+    def detail(self) -> str:
+        """What the writer said about the end, possibly nothing."""
+        return self._outcome[1]
+
+    @property
+    def validity(self) -> Validity | None:
+        """The verdict of the writer; None when it did not live to give one (``summarise`` then judges)."""
+        return self._outcome[2]
+
+    @cached_property
+    def last_s(self) -> float:
+        """The end of the last frame, in seconds since the start of the run; 0 without frames."""
+        row = self._one("SELECT max(elapsed_s) FROM frames")
+        return float(row[0]) if row and row[0] is not None else 0.0
+
+    @cached_property
+    def end_s(self) -> float | None:
+        """When the run stopped short of its schedule; None when it went through all of it."""
+        if self.status == "complete":
+            return None
+        return next((event.elapsed_s for event in self.events if event.kind in ENDINGS), self.last_s)
+
+    @cached_property
+    def cells(self) -> tuple[TransactionCell, ...]:
+        """Transactions merged over the frames, sessions (``session:NAME``) among them."""
+        query = "SELECT phase, region, name, outcome, kind, count, attempts, response, service FROM transactions"
+        return tuple(TransactionCell(*row) for row in pool_rows(self.rows(query), labels=5, counts=2))
+
+    def transactions(self, by: Sequence[Label] = ("phase", "region", "name")) -> dict[tuple[str, ...], Merged]:
+        """Return transactions merged by some labels: counts added, histograms pooled."""
+        return merge_transactions(self.cells, by)
+
+    @cached_property
+    def statements(self) -> tuple[StatementCell, ...]:
+        """Statements merged over the frames."""
+        query = "SELECT phase, region, transaction_name, statement, count, errors, time FROM statements"
+        return tuple(StatementCell(*row) for row in pool_rows(self.rows(query), labels=4, counts=2))
+
+    @cached_property
+    def retries(self) -> tuple[RetryCell, ...]:
+        """Aborted attempts merged over the frames."""
+        query = """
+            SELECT phase, region, transaction_name, statement, reason, sum(count), sum(wasted_ns) FROM retries
+            GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+        """
+        return tuple(RetryCell(*row) for row in self.rows(query))
+
+    @cached_property
+    def arrivals(self) -> tuple[ArrivalCell, ...]:
+        """Arrivals merged over the frames; those after the run stopped short do not count."""
+        query = """
+            SELECT phase, region, session, offered, started, dropped, lag, dispatch
+            FROM arrivals JOIN frames USING (frame) WHERE elapsed_s <= ?
+        """
+        until = float("inf") if self.end_s is None else self.end_s
+        return tuple(ArrivalCell(*row) for row in pool_rows(self.rows(query, until), labels=3, counts=3))
+
+    @cached_property
+    def generator(self) -> tuple[tuple[float, GeneratorCell], ...]:
+        """The state of the generator: (end of the frame in s, cell) in order of time."""
+        query = """
+            SELECT elapsed_s, cpu_share, stall_ms, gc_ms, users, busy, queued
+            FROM generator JOIN frames USING (frame) ORDER BY frame
+        """
+        return tuple((elapsed_s, GeneratorCell(*cell)) for elapsed_s, *cell in self.rows(query))
+
+    def evidence(self, phases: tuple[Phase, ...] | None = None) -> Evidence:
+        """Return what the validity verdict rests on, for the measured ones of ``phases`` (default: the manifest's)."""
+        evidence = Evidence(self.manifest.phases if phases is None else phases, self.end_s)
+        evidence.add_arrivals(0.0, self.arrivals)
+        for elapsed_s, cell in self.generator:
+            evidence.add_generator(elapsed_s, cell)
+        return evidence
+
+    def journal(self) -> Iterator[JournalEntry]:
+        """Yield the acknowledged orders in the order in which they were recorded."""
+        query = """
+            SELECT region, order_id, order_number, idempotency_key, total_amount, status, attempts, elapsed_s, taken
+            FROM journal ORDER BY frame, rowid
+        """
+        for row in self.rows(query):
+            yield JournalEntry(*(*row[:-1], tuple(Taken(*item) for item in json.loads(row[-1]))))
+
+    @cached_property
+    def wins(self) -> dict[str, tuple[int, int]]:
+        """(orders, units) that the shoppers of each region got, from the acknowledged orders that took stock."""
+        query = """
+            SELECT region, count(DISTINCT order_id), sum(json_extract(value, '$[3]'))
+            FROM journal, json_each(journal.taken) GROUP BY region
+        """
+        return {region: (orders, units) for region, orders, units in self.rows(query)}
+
+    @cached_property
+    def events(self) -> tuple[Event, ...]:
+        """The marks on the timeline, in order."""
+        query = "SELECT elapsed_s, kind, detail, region FROM events ORDER BY elapsed_s, rowid"
+        return tuple(Event(*row) for row in self.rows(query))
+
+    def slow(self, limit: int = 20) -> tuple[SlowSample, ...]:
+        """Return the slowest transactions of the run, slowest first."""
+        query = """
+            SELECT elapsed_s, phase, region, transaction_name, outcome, response_ms, service_ms, attempts, statements
+            FROM slow ORDER BY response_ms DESC LIMIT ?
+        """
+        return tuple(
+            SlowSample(*(*row[:-1], tuple((name, ms) for name, ms in json.loads(row[-1]))))
+            for row in self.rows(query, limit)
+        )
+
+    @cached_property
+    def server(self) -> dict[str, tuple[tuple[float, float], ...]]:
+        """The server's counters: name to (end of the frame in s, cumulative value) in order of time."""
+        series: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
+        query = "SELECT name, elapsed_s, value FROM server JOIN frames USING (frame) ORDER BY name, frame"
+        for name, elapsed_s, value in self.rows(query):
+            series[name].append((elapsed_s, value))
+        return {name: tuple(points) for name, points in series.items()}
+
+    @cached_property
+    def findings(self) -> tuple[Finding, ...]:
+        """What the audit found; empty when it did not run."""
+        query = "SELECT rule, title, passed, violations, witness, look, detail FROM findings ORDER BY rowid"
+        return tuple(
+            Finding(rule, title, bool(passed), violations, tuple(json.loads(witness)), look, detail)
+            for rule, title, passed, violations, witness, look, detail in self.rows(query)
+        )
+
+    @cached_property
+    def stock(self) -> tuple[StockRow, ...]:
+        """The stock of the sale; empty without a sale."""
+        query = """
+            SELECT item, product_id, region, offered, sold, oversold, left, sold_out_after_s FROM stock ORDER BY rowid
+        """
+        return tuple(StockRow(*row) for row in self.rows(query))
+
+    def rows(self, query: str, *values: object) -> Iterator[Any]:
+        """Yield the rows of a query on the store; UsageError when the store turns out to be damaged."""
+        try:
+            yield from self.db.execute(query, values)
+        except (sqlite3.DatabaseError, ValueError) as error:
+            raise UsageError(
+                f"'{self.path}' is damaged", cause=str(error), hint="choose another run; this one cannot be read whole"
+            ) from None
+
+    def _one(self, query: str) -> Any:
+        return next(self.rows(query), None)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a run; UsageError when it is missing, malformed or newer than this version of bench."""
+    path = folder / MANIFEST_NAME
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError("not a JSON object")
+        check_version(f"'{path}'", int(document.get("schema_version", 0)), MANIFEST_VERSION)
+        return Manifest.model_validate(document)
+    except OSError as error:
+        raise UsageError(f"'{path}' cannot be read", cause=(error.strerror or str(error)).lower()) from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+        raise UsageError(f"'{path}' is not a manifest", cause=faults) from None
+    except ValueError as error:
+        raise UsageError(f"'{path}' is not a manifest", cause=str(error)) from None

@@ -1,0 +1,159 @@
+"""Was the generator fit to measure?  Pure: numpy and the metrics only, no I/O.
+
+The verdict is about the instrument, never about the target: a slow database is a result, a late generator is not.
+``Evidence`` takes one frame after another and does not grow with the run; ``judge`` turns it into a ``Validity``.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from bench.metrics.frame import ArrivalCell, Frame, GeneratorCell
+from bench.metrics.histogram import Histogram
+from bench.stats.phases import Phase, is_measured, measured_names
+from bench.units import NS_PER_S, format_ms
+
+ENDINGS = frozenset({"interrupted", "target_lost", "crashed"})
+"""Kinds of the event that tells that a run stopped short of its schedule."""
+
+_HALF_FRAME_S = 0.5
+"""A frame is dated by its end, which is a little late; its middle tells its phase."""
+
+Verdict = Literal["VALID", "DEGRADED", "INVALID"]
+
+DISPATCH_DEGRADED_MS = 10.0
+"""Ten milliseconds late is a round trip inside one continent: it starts to show in response times."""
+DISPATCH_INVALID_MS = 100.0
+"""At 100 ms the generator's own lag is of the size of an objective; the figures are about us, not about the target."""
+STALL_DEGRADED_MS = 250.0
+"""While the event loop stands still no answer is read, so every service time in flight grows by the stall."""
+STALL_INVALID_MS = 1000.0
+"""A whole frame without a clock: the schedule was not the one that the scenario asked for."""
+CPU_DEGRADED_SHARE = 0.9
+"""One process runs on one core; beyond 90 % of it in one second of twenty, queueing in the generator is certain."""
+DROPPED_INVALID_SHARE = 0.005
+"""Dropped arrivals are the slowest ones, missing: more than 0.5 % of them makes a p99 a guess."""
+
+
+@dataclass(frozen=True, slots=True)
+class Validity:
+    """The verdict on the measurement, and why it is not better than that (most serious first; empty when VALID)."""
+
+    verdict: Verdict
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass(slots=True)
+class Evidence:
+    """What the verdict rests on, added frame by frame; of constant size.
+
+    With ``phases`` only measured ones count: what the generator does while it opens connections spoils no figure.
+    Arrivals of frames that end after ``interrupted_at_s`` do not count: the interruption dropped them, not the load.
+    """
+
+    phases: tuple[Phase, ...] = ()
+    interrupted_at_s: float | None = None
+    offered: int = 0
+    started: int = 0
+    dropped: int = 0
+    dispatch: Histogram = field(default_factory=Histogram.empty)
+    lag: Histogram = field(default_factory=Histogram.empty)
+    cpu: Histogram = field(default_factory=Histogram.empty)
+    """CPU shares, in billionths."""
+    stall_ms: float = 0.0
+    stall_at_s: float | None = None
+    gc_ms: float = 0.0
+    seconds: int = 0
+    """Frames that had a generator cell."""
+
+    def add_frame(self, frame: Frame) -> None:
+        """Add what one frame says about the generator; its events tell whether the run was interrupted."""
+        for event in frame.events:
+            if event.kind in ENDINGS and self.interrupted_at_s is None:
+                self.interrupted_at_s = event.elapsed_s
+        self.add_arrivals(frame.elapsed_s, frame.arrivals)
+        if frame.generator is not None:
+            self.add_generator(frame.elapsed_s, frame.generator)
+
+    def add_arrivals(self, elapsed_s: float, cells: Iterable[ArrivalCell]) -> None:
+        """Add the arrivals of the frame that ended at ``elapsed_s``."""
+        if self.interrupted_at_s is not None and elapsed_s > self.interrupted_at_s:
+            return
+        names = measured_names(self.phases)
+        counted = [cell for cell in cells if not self.phases or cell.phase in names]
+        if not counted:
+            return
+        self.offered += sum(cell.offered for cell in counted)
+        self.started += sum(cell.started for cell in counted)
+        self.dropped += sum(cell.dropped for cell in counted)
+        self.dispatch = Histogram.merge([self.dispatch, *(cell.dispatch for cell in counted)])
+        self.lag = Histogram.merge([self.lag, *(cell.lag for cell in counted)])
+
+    def add_generator(self, elapsed_s: float, cell: GeneratorCell) -> None:
+        """Add the state of the generator in the frame that ended at ``elapsed_s``."""
+        if self.interrupted_at_s is not None and elapsed_s > self.interrupted_at_s + 2 * _HALF_FRAME_S:
+            return
+        if self.phases and not is_measured(self.phases, elapsed_s - _HALF_FRAME_S):
+            return
+        self.seconds += 1
+        self.gc_ms += cell.gc_ms
+        share = Histogram.of(np.array([round(cell.cpu_share * NS_PER_S)], np.int64))
+        self.cpu = Histogram.merge([self.cpu, share])
+        if cell.stall_ms > self.stall_ms:
+            self.stall_ms, self.stall_at_s = cell.stall_ms, elapsed_s
+
+    @property
+    def dropped_share(self) -> float | None:
+        """Dropped arrivals as a share of those offered; None when nothing was offered."""
+        return self.dropped / self.offered if self.offered else None
+
+    @property
+    def cpu_p95(self) -> float | None:
+        """The 95th percentile of the CPU share over the frames; None without frames."""
+        value = self.cpu.percentile_ns(95)
+        return None if value is None else value / NS_PER_S
+
+
+def judge(evidence: Evidence) -> Validity:
+    """Return the verdict on the evidence: the worst of its faults decides."""
+    faults = [*_lateness(evidence), *_loss(evidence), *_load(evidence)]
+    faults.sort(key=lambda fault: fault[0] != "INVALID")
+    reasons = tuple(reason for _, reason in faults)
+    return Validity(faults[0][0] if faults else "VALID", reasons)
+
+
+Fault = tuple[Literal["DEGRADED", "INVALID"], str]
+
+
+def _lateness(evidence: Evidence) -> Iterable[Fault]:
+    p99 = evidence.dispatch.percentile_ms(99)
+    if p99 is not None and p99 > DISPATCH_DEGRADED_MS:
+        invalid = p99 > DISPATCH_INVALID_MS
+        limit = DISPATCH_INVALID_MS if invalid else DISPATCH_DEGRADED_MS
+        text = f"arrivals were handed out late: dispatch lag p99 {format_ms(p99)} (limit {format_ms(limit)})"
+        yield ("INVALID" if invalid else "DEGRADED"), text
+    if evidence.stall_ms > STALL_DEGRADED_MS:
+        invalid = evidence.stall_ms > STALL_INVALID_MS
+        limit = STALL_INVALID_MS if invalid else STALL_DEGRADED_MS
+        text = (
+            f"the generator's event loop stood still for {format_ms(evidence.stall_ms)} "
+            f"at {evidence.stall_at_s:.0f} s (limit {format_ms(limit)})"
+        )
+        yield ("INVALID" if invalid else "DEGRADED"), text
+
+
+def _loss(evidence: Evidence) -> Iterable[Fault]:
+    share = evidence.dropped_share
+    if share is not None and share > DROPPED_INVALID_SHARE:
+        counts = f"{evidence.dropped:,} of {evidence.offered:,}"
+        limit = f"{DROPPED_INVALID_SHARE:.1%}".replace("%", " %")
+        percent = f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
+        yield "INVALID", f"{percent} % of arrivals were dropped ({counts}; limit {limit})"
+
+
+def _load(evidence: Evidence) -> Iterable[Fault]:
+    cpu = evidence.cpu_p95
+    if cpu is not None and cpu > CPU_DEGRADED_SHARE:
+        yield "DEGRADED", f"generator CPU p95 was {100 * cpu:.0f} % of a core (limit {100 * CPU_DEGRADED_SHARE:.0f} %)"

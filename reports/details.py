@@ -1,0 +1,209 @@
+"""The later sections of a page: stock, statements, slow transactions, audit, server, environment, definitions."""
+
+from bench.metrics.frame import SlowSample
+from bench.metrics.outcome import Finding, StockRow
+from bench.stats.verdict import plural
+from bench.units import format_bytes
+
+from . import figures
+from .facts import Facts
+from .model import Block, Cell, Code, Figure, Folded, Row, Text, table
+from .numbers import MISSING, count, ms, rate, seconds, share, signed
+
+
+def stock(facts: Facts) -> tuple[Block, ...]:
+    """Units offered, sold, oversold and left; when they were gone; and who got them."""
+    rows = facts.summary.stock
+    if not rows:
+        text = "The run recorded no stock: the scenario has no sale, or the run ended before its stock was counted."
+        return (Text(text), *_wins(facts))
+    oversold = facts.summary.oversold
+    if oversold:
+        lead = Text(f"OVERSOLD: {plural(oversold, 'unit')} sold that did not exist.", "bad")
+    else:
+        left = sum(row.left for row in rows)
+        lead = Text(f"Nothing was oversold; {plural(left, 'unit')} left.", "good")
+    alt = "Units sold, left and oversold by item and warehouse region; the table holds the values."
+    drawn = Figure(
+        "stock",
+        "Did the sale sell exactly what it had?",
+        figures.stock(rows, facts.look, alt),
+        alt,
+        "A colour is the region of the warehouse." + (" The first 24 rows are drawn." if len(rows) > 24 else ""),
+    )
+    head = ("item", "warehouse region", "#offered", "#sold", "#oversold", "#left", "#sold out after")
+    note = "Sold out after: from the opening of the sale to the commit of the last unit offered."
+    return lead, drawn, table("Stock, in units", head, [_stock_row(row) for row in rows], note), *_wins(facts)
+
+
+def _stock_row(row: StockRow) -> Row:
+    over = Cell(count(row.oversold), "bad") if row.oversold else Cell("0", "number")
+    gone = seconds(row.sold_out_after_s) if row.sold_out_after_s is not None else "not sold out"
+    return row.item, Cell(row.region, "region"), count(row.offered), count(row.sold), over, count(row.left), gone
+
+
+def _wins(facts: Facts) -> tuple[Block, ...]:
+    wins = facts.summary.wins
+    if not wins:
+        return ()
+    offered = {row.region: row.offered for row in facts.summary.arrivals}
+    total = sum(offered.values())
+    rows: list[Row] = [
+        (
+            Cell(win.region, "region"),
+            share(offered.get(win.region, 0) / total) if total else MISSING,
+            count(win.orders),
+            count(win.units),
+            share(win.share),
+        )
+        for win in wins
+    ]
+    head = ("shoppers of", "#share of sessions offered", "#orders", "#units won", "#share of units won")
+    note = f"From the acknowledged orders of the whole run. {facts.distance_note}"
+    return (table("Who won? Units by the region of the shopper", head, rows, note),)
+
+
+def statements(facts: Facts) -> tuple[Block, ...]:
+    """Statements by the time spent in them."""
+    rows = facts.summary.statements
+    if not rows:
+        return (Text("No statement of a measured phase was recorded.", "caution"),)
+    cells: list[Row] = [
+        (
+            *(row.transaction, Cell(row.statement, "code"), count(row.count), count(row.errors), share(row.share)),
+            *map(ms, (row.time.mean_ms, row.time.p50_ms, row.time.p99_ms, row.time.max_ms)),
+        )
+        for row in rows[:40]
+    ]
+    head = ("transaction", "statement", "#sent", "#refused", "#share of time", "#mean", "#p50", "#p99", "#max")
+    note = f"The {len(cells)} with most time of {len(rows)}. " if len(rows) > len(cells) else ""
+    caption = "Statements as the client saw them, all regions together, most time first"
+    return (table(caption, head, cells, f"{note}{facts.distance_note}"),)
+
+
+def slow_samples(facts: Facts) -> tuple[Block, ...]:
+    """The slowest transactions with their breakdown."""
+    if not facts.slow:
+        return (Text("No slow transaction was recorded."),)
+    rows: list[Row] = [
+        (
+            *(seconds(s.elapsed_s), s.phase, Cell(s.region, "region"), s.transaction, s.outcome),
+            *(ms(s.response_ms), ms(s.service_ms), count(s.attempts), _breakdown(s)),
+        )
+        for s in facts.slow
+    ]
+    head = (
+        *("#at", "phase", "region", "transaction", "outcome"),
+        *("#response", "#service", "#attempts", "time by statement"),
+    )
+    return (table("The slowest transactions of the whole run", head, rows, facts.distance_note),)
+
+
+def _breakdown(sample: SlowSample) -> str:
+    slowest = sorted(sample.statements, key=lambda item: -item[1])
+    return ", ".join(f"{name} {ms(spent)}" for name, spent in slowest[:4]) or "not recorded"
+
+
+def audit(facts: Facts) -> tuple[Block, ...]:
+    """The rules of the audit; each broken one with its witness and the SQL to look at it."""
+    summary = facts.summary
+    if not summary.is_audited:
+        return (Text("The audit did not run, so nothing is known about the data.", "caution"),)
+    broken = summary.broken
+    if broken:
+        lead = Text(f"{len(broken)} of {plural(len(summary.findings), 'rule')} do not hold.", "bad")
+    else:
+        lead = Text(f"All {plural(len(summary.findings), 'rule')} hold.", "good")
+    rows: list[Row] = [
+        (
+            Cell(finding.rule, "code"),
+            finding.title,
+            Cell("holds", "good") if finding.passed else Cell("BROKEN", "bad"),
+            count(finding.violations),
+            finding.detail,
+        )
+        for finding in sorted(summary.findings, key=lambda finding: finding.passed)
+    ]
+    rules = table("Rules", ("rule", "says", "result", "#violations", "detail"), rows)
+    return lead, rules, *(block for finding in broken for block in _witness(finding))
+
+
+def _witness(finding: Finding) -> tuple[Block, ...]:
+    blocks: list[Block] = []
+    if finding.witness:
+        columns = list(dict.fromkeys(name for row in finding.witness for name in row))
+        rows: list[Row] = [tuple(row.get(name, MISSING) for name in columns) for row in finding.witness]
+        blocks.append(table(f"Witness of '{finding.rule}': rows that show it", columns, rows))
+    if finding.look:
+        blocks += [Text(f"To see them ({finding.rule}):"), Code(finding.look)]
+    return tuple(blocks)
+
+
+def server(facts: Facts) -> tuple[Block, ...]:
+    """The server's own counters."""
+    if not facts.server:
+        return (Text("No counters of the server were recorded."),)
+    rows: list[Row] = [
+        (Cell(r.name, "code"), signed(r.first), signed(r.last), signed(r.last - r.first), rate(r.per_s))
+        for r in facts.server
+    ]
+    head = ("counter", "#first", "#last", "#growth", "#per second")
+    caption = "Counters of the server, over the whole run (not only by this load, if others used it)"
+    return (Folded(f"{plural(len(rows), 'counter')}", (table(caption, head, rows),)),)
+
+
+def environment(facts: Facts) -> tuple[Block, ...]:
+    """Machine, versions, settings and files."""
+    run, machine = facts.manifest, facts.manifest.machine
+    memory = format_bytes(machine.memory_bytes) if machine.memory_bytes else "not known"
+    git = f"{run.git.commit[:12]}{' with local changes' if run.git.dirty else ''}" if run.git else "not a git checkout"
+    rows: list[Row] = [
+        ("run", Cell(run.run_id, "code")),
+        ("bench", run.bench_version),
+        ("git", git),
+        (
+            "generator",
+            f"{plural(machine.cpus, 'CPU')}{f' ({machine.cpu_model})' if machine.cpu_model else ''}, {memory} of memory",
+        ),
+        ("system", f"{machine.os}, Python {machine.python}"),
+        ("libraries", ", ".join(f"{name} {version}" for name, version in run.versions.items()) or "not recorded"),
+        ("schema fingerprint", Cell(run.schema_fingerprint or "not recorded", "code")),
+        ("data fingerprint", Cell(run.data.fingerprint, "code")),
+        ("files", Cell(", ".join(facts.files), "code")),
+    ]
+    settings: list[Row] = [
+        (Cell(name, "code"), Cell(value, "code")) for name, value in sorted(run.target.settings.items())
+    ]
+    blocks: list[Block] = [table("Environment", ("what", "value"), rows)]
+    if settings:
+        blocks.append(Folded("Settings of the server", (table("Settings", ("setting", "value"), settings),)))
+    return tuple(blocks)
+
+
+_WORDS = (
+    ("transaction", "one business action with one commit, the unit that is counted and timed"),
+    ("session", "all that one shopper does in one visit: one or more transactions; the schedule offers sessions"),
+    ("offered, started, dropped", "sessions due by the schedule; begun by a user; never begun, and always counted"),
+    ("answered", "ended with a commit or with a business no (sold out, declined); failures are counted apart"),
+    ("response time", "from the intended start to the final answer: waiting to be started counts"),
+    ("service time", "from the first attempt to the final answer, retries and back-off included"),
+    ("schedule lag", "from the intended start to the real one; dispatch lag is the generator's own part of it"),
+    ("attempt, retry, abort", "one execution of a transaction's body; one after the first; one that the server ended"),
+    ("attempts per commit", "attempts of committed transactions divided by their number; 1.000 means no retry"),
+    ("cost of retries", "the time of aborted attempts and of the back-off that followed them"),
+    ("percentile", "nearest rank on merged histograms, within 0.05 %; maximum and counts are exact; none is averaged"),
+    ("measured", "phases of the scenario without its warm-up; rates are counts per measured second"),
+    (
+        "emulated distance",
+        "a round trip slept by the client before each exchange, where users and server share one place",
+    ),
+)
+
+
+def definitions(facts: Facts) -> tuple[Block, ...]:
+    """The words of the page."""
+    measured = seconds(facts.summary.measured_s) if facts.summary.measured_s else "none"
+    note = (
+        f"Measured time of this run: {measured}. Every figure can be traced to run.sqlite, which any SQLite tool opens."
+    )
+    return (table("Definitions", ("word", "means"), _WORDS, note),)

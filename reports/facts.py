@@ -1,0 +1,97 @@
+"""What a page is about: one run, read once."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from bench.metrics.frame import Event, SlowSample
+from bench.metrics.histogram import Histogram
+from bench.results.manifest import Manifest
+from bench.results.read import Run
+from bench.results.summarise import summarise_run
+from bench.results.timeline import Timeline, read_timeline
+from bench.stats.merge import is_session, merge_transactions
+from bench.stats.phases import measured_names
+from bench.stats.records import Summary
+from bench.stats.verdict import Headline, headline
+
+from .figures import Look
+
+
+@dataclass(frozen=True, slots=True)
+class ServerRow:
+    """One counter of the server: its value at the first and the last look, and its growth per second between them."""
+
+    name: str
+    first: float
+    last: float
+    per_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Facts:
+    """Everything that the sections of a page draw on."""
+
+    manifest: Manifest
+    summary: Summary
+    headline: Headline
+    timeline: Timeline
+    tails: dict[str, tuple[Histogram, Histogram]]
+    events: tuple[Event, ...]
+    slow: tuple[SlowSample, ...]
+    server: tuple[ServerRow, ...]
+    last_s: float
+    files: tuple[str, ...]
+
+    @property
+    def look(self) -> Look:
+        """How the figures of this page look."""
+        known = self.manifest.regions
+        seen = [group.region for group in self.summary.regions if group.region and group.region not in known]
+        return Look((*known, *seen), self.summary.distance_ms)
+
+    @property
+    def distances(self) -> str:
+        """The emulated distances in words; empty without any."""
+        return ", ".join(f"{region} {ms:.3g} ms" for region, ms in self.summary.distance_ms.items() if ms > 0)
+
+    @property
+    def distance_note(self) -> str:
+        """What goes with every table of regions with an emulated distance; empty without one."""
+        return "Times include the emulated distance." if self.distances else ""
+
+
+def gather(run: Run) -> Facts:
+    """Read from a run what its page shows."""
+    summary = summarise_run(run)
+    return Facts(
+        manifest=run.manifest,
+        summary=summary,
+        headline=headline(summary),
+        timeline=read_timeline(run),
+        tails=_tails(run),
+        events=run.events,
+        slow=run.slow(10),
+        server=_server(run),
+        last_s=run.last_s,
+        files=_files(run.path),
+    )
+
+
+def _tails(run: Run) -> dict[str, tuple[Histogram, Histogram]]:
+    names = measured_names(run.manifest.phases)
+    cells = [c for c in run.cells if c.phase in names and c.kind != "failure" and not is_session(c.name)]
+    return {
+        region: (group.response, group.service) for (region,), group in merge_transactions(cells, ["region"]).items()
+    }
+
+
+def _server(run: Run) -> tuple[ServerRow, ...]:
+    rows = []
+    for name, points in run.server.items():
+        (start_s, first), (end_s, last) = points[0], points[-1]
+        rows.append(ServerRow(name, first, last, (last - first) / (end_s - start_s) if end_s > start_s else None))
+    return tuple(rows)
+
+
+def _files(folder: Path) -> tuple[str, ...]:
+    return tuple(sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")))

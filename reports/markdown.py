@@ -1,0 +1,77 @@
+"""The page as Markdown, for pull requests and terminals: the same sections, their figures left to the HTML page."""
+
+from collections.abc import Iterable, Iterator
+
+from .facts import Facts
+from .model import Block, Cell, Code, Figure, Folded, Section, Table, Text
+
+
+def render_markdown(facts: Facts, sections: tuple[Section, ...]) -> str:
+    """Return the page of a run as Markdown."""
+    head = facts.headline
+    manifest = facts.manifest
+    lines = [
+        f"# {_text(head.title)}: {_text(manifest.scenario_name)}",
+        "",
+        f"Run `{manifest.run_id}` on {_text(manifest.target.server_version)}, {_text(manifest.created_utc)}.",
+        "",
+    ]
+    if head.reasons:
+        lines += [*(f"- {_text(reason)}" for reason in head.reasons), ""]
+    lines += [_text(head.result), ""]
+    if facts.distances:
+        lines += [_text(f"Times include the emulated distance: {facts.distances}."), ""]
+    for section in sections:
+        lines += [f"## {_text(section.title)}", "", *_blocks(section.blocks)]
+    return "\n".join(lines).rstrip() + "\n"
+
+
+def _blocks(blocks: Iterable[Block]) -> Iterator[str]:
+    for block in blocks:
+        match block:
+            case Text():
+                yield from (f"**{_text(block.text)}**" if block.level != "plain" else _text(block.text), "")
+            case Code():
+                fence = "`" * max(3, 1 + _longest_run(block.text))
+                yield from (f"{fence}{block.language}", block.text, fence, "")
+            case Table():
+                yield from _table(block)
+            case Figure():
+                continue
+            case Folded():
+                yield from _blocks(block.blocks)
+
+
+def _table(block: Table) -> Iterator[str]:
+    yield from (f"**{_text(block.caption)}**", "")
+    yield f"| {' | '.join(_text(name) for name, _ in block.columns)} |"
+    yield f"|{'|'.join('---:' if is_number else '---' for _, is_number in block.columns)}|"
+    for row in block.rows:
+        yield f"| {' | '.join(map(_cell, row))} |"
+    yield ""
+    if block.note:
+        yield from (_text(block.note), "")
+
+
+def _cell(cell: Cell) -> str:
+    text = " ".join(cell.text.split())
+    if cell.kind == "code" and text:
+        escaped = text.replace("|", "\\|")
+        return f"`{escaped}`" if "`" not in text else _text(text)
+    escaped = _text(text)
+    return f"**{escaped}**" if cell.kind in ("bad", "caution") and text else escaped
+
+
+def _text(text: str) -> str:
+    """Escape what Markdown or HTML would take for its own."""
+    for mark in "\\`*_<>|[]":
+        text = text.replace(mark, f"\\{mark}")
+    return text.replace("&", "&amp;")
+
+
+def _longest_run(text: str) -> int:
+    longest = current = 0
+    for letter in text:
+        current = current + 1 if letter == "`" else 0
+        longest = max(longest, current)
+    return longest

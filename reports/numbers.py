@@ -1,0 +1,50 @@
+"""Numbers as the pages write them: what is missing is a dash, never a word of the programming language.
+
+>>> rate(None), rate(3.14159), rate(1234.5), share(0.0123), count(12345)
+('–', '3.14', '1,235', '1.23 %', '12,345')
+"""
+
+import math
+
+from bench.units import format_duration, format_ms
+
+MISSING = "–"
+
+
+def rate(value: float | None) -> str:
+    """Return a rate with three significant digits or more."""
+    if value is None or math.isnan(value):
+        return MISSING
+    if value >= 100:
+        return f"{value:,.0f}"
+    return f"{value:.3g}"
+
+
+def share(value: float | None) -> str:
+    """Return a share as a percentage."""
+    return MISSING if value is None else f"{100 * value:.3g} %"
+
+
+def ratio(value: float | None) -> str:
+    """Return a ratio near one, such as attempts per commit."""
+    return MISSING if value is None else f"{value:.3f}"
+
+
+def count(value: int | float) -> str:
+    """Return a whole number with its thousands apart."""
+    return f"{value:,.0f}"
+
+
+def ms(value: float | None) -> str:
+    """Return a time given in milliseconds."""
+    return format_ms(value)
+
+
+def seconds(value: float | None) -> str:
+    """Return a span given in seconds."""
+    return MISSING if value is None else format_duration(value)
+
+
+def signed(value: float) -> str:
+    """Return a counter's value or difference: whole when it is whole."""
+    return f"{value:,.0f}" if value == int(value) else f"{value:,.3f}"

@@ -1,0 +1,46 @@
+"""The handful of figures above the fold."""
+
+from dataclasses import dataclass
+
+from bench.stats.records import Summary
+
+from .numbers import MISSING, count, ms, rate, ratio, share
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure with its name and, below it, what it is to be compared with."""
+
+    name: str
+    value: str
+    beside: str
+
+
+def tiles(summary: Summary) -> tuple[Tile, ...]:
+    """Return the tiles of a run; none when nothing was measured."""
+    total, arrivals = summary.total, summary.total_arrivals
+    if not total.count:
+        return ()
+    shown = []
+    if arrivals.offered_per_s is not None:
+        dropped = share(summary.generator.dropped_share)
+        shown.append(Tile("offered", f"{rate(arrivals.offered_per_s)}/s", f"sessions; {dropped} dropped"))
+    if arrivals.ended_per_s is not None:
+        shown.append(Tile("answered", f"{rate(arrivals.ended_per_s)}/s", "sessions"))
+    shown += [
+        Tile("committed", f"{rate(total.committed_per_s)}/s", f"transactions; {count(total.failed)} failed"),
+        Tile(
+            "response p99",
+            ms(total.response.p99_ms),
+            f"p50 {ms(total.response.p50_ms)}, max {ms(total.response.max_ms)}",
+        ),
+        Tile("service p99", ms(total.service.p99_ms), f"p50 {ms(total.service.p50_ms)}"),
+        Tile("attempts per commit", ratio(total.attempts_per_commit), f"{count(total.retries)} retries"),
+    ]
+    if summary.stock:
+        sold = sum(row.sold for row in summary.stock)
+        offered = sum(row.offered for row in summary.stock)
+        shown.append(Tile("oversold", count(summary.oversold), f"units; {count(sold)} of {count(offered)} sold"))
+    broken = f"{len(summary.broken)} of {len(summary.findings)}" if summary.is_audited else MISSING
+    shown.append(Tile("audit rules broken", broken, "" if summary.is_audited else "the audit did not run"))
+    return tuple(shown)

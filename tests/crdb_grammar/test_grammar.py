@@ -1,0 +1,106 @@
+"""CockroachDB's own parser accepts every statement that we send to CockroachDB.
+
+The parser checks the grammar of SQL and of PL/pgSQL bodies.  It cannot check what needs a server: whether tables, columns
+and functions exist, types and casts, which constructs a server refuses after parsing (PARTITION BY in a multi-region
+database, a subquery in an index predicate), or the text between ``{`` and ``}`` that a caller fills in.
+
+Slow: the first build of the parser takes about two minutes; later ones come from Go's build cache in seconds.
+"""
+
+import json
+import shutil
+import subprocess
+from datetime import date
+from pathlib import Path
+
+import pytest
+
+from bench.db.catalogue import read, read_package
+from bench.db.ddl import load_schema, source
+
+pytestmark = pytest.mark.slow
+
+HERE = Path(__file__).parent
+REGION_SETS = (("us-east", "us-west", "eu-west", "asia-pac"), ("local",))
+CATALOGUE_FOLDERS = (("bench.workloads", "sql"), ("bench.db", "sql"), ("bench.audit", "sql"))
+
+REFUSED = {
+    "a PostgreSQL clause": "CREATE TABLE t (a UUID, UNIQUE NULLS NOT DISTINCT (a))",
+    "a declarative partition": "CREATE TABLE users_us_east PARTITION OF users FOR VALUES IN ('us-east')",
+    "a missing comma": "SELECT region::TEXT count(*) FROM orders",
+    "a half placeholder": "SELECT $",
+    "an unknown locality": "CREATE TABLE t (a INT8) LOCALITY REGIONAL BY COLUMN",
+    "two statements": "SELECT 1; SELECT 2",
+    "no statement": "",
+    "PERFORM in PL/pgSQL": "CREATE FUNCTION f() RETURNS INT8 LANGUAGE plpgsql AS $$ BEGIN PERFORM 1; RETURN 1; END $$",
+    "a typing error in PL/pgSQL": "CREATE FUNCTION f() RETURNS INT8 LANGUAGE plpgsql AS $$ BEGIN RETRN 1; END $$",
+}
+
+
+@pytest.fixture(scope="module")
+def parser(tmp_path_factory):
+    """The program, built."""
+    if not shutil.which("go"):
+        pytest.skip("go is not installed: CockroachDB's grammar is not checked")
+    program = tmp_path_factory.mktemp("grammar") / "crdb_grammar"
+    build = subprocess.run(["go", "build", "-o", program, "."], cwd=HERE, capture_output=True, text=True, check=False)
+    assert build.returncode == 0, build.stderr
+    return program
+
+
+def parse(program: Path, entries: list[tuple[str, str, str]]) -> list[dict]:
+    lines = "".join(json.dumps({"origin": o, "name": n, "sql": sql}) + "\n" for o, n, sql in entries)
+    done = subprocess.run([program], input=lines, capture_output=True, text=True, check=True)
+    answers = [json.loads(line) for line in done.stdout.splitlines()]
+    assert [(a["origin"], a["name"]) for a in answers] == [(o, n) for o, n, _ in entries]
+    return answers
+
+
+def refused(answers: list[dict]) -> list[str]:
+    return [f"{a['origin']} {a['name']}: {a['error']}" for a in answers if not a["ok"]]
+
+
+def cockroach_variants() -> list[str]:
+    return [name for name, info in source().VARIANTS.items() if info.dialect == "cockroach"]
+
+
+def test_there_are_four_cockroach_variants():
+    assert len(cockroach_variants()) == 4
+
+
+@pytest.mark.parametrize("regions", REGION_SETS, ids=len)
+@pytest.mark.parametrize("variant", cockroach_variants())
+def test_every_statement_of_the_schema_parses(parser, variant, regions):
+    schema = load_schema(variant, regions, date(2026, 3, 1))
+    entries = [(variant, f"{ddl.kind} {ddl.name}", ddl.sql) for ddl in schema.statements]
+    entries += [(variant, f"drop {number}", sql) for number, sql in enumerate(schema.drops)]
+    entries.append((variant, "database", schema.database.format(name="shop")))
+    assert len(entries) > 80
+    assert refused(parse(parser, entries)) == []
+
+
+@pytest.mark.parametrize(("package", "folder"), CATALOGUE_FOLDERS)
+def test_every_statement_of_the_catalogue_parses(parser, package, folder):
+    path = read_package(package, folder)
+    if not path.is_dir():
+        pytest.skip(f"{package} has no statements")
+    entries = [(s.place, s.name, s.numbered) for s in read([path]) if s.serves("cockroach")]
+    assert refused(parse(parser, entries)) == []
+
+
+@pytest.mark.parametrize("why", REFUSED)
+def test_what_is_not_cockroachdb_is_refused(parser, why):
+    [answer] = parse(parser, [("negative", why, REFUSED[why])])
+    assert not answer["ok"]
+    assert answer["error"]
+
+
+def test_postgres_schema_with_partitions_is_refused(parser):
+    schema = load_schema("pg_partitioned", REGION_SETS[0], date(2026, 3, 1))
+    entries = [("pg_partitioned", ddl.name, ddl.sql) for ddl in schema.statements if ddl.kind == "partition"]
+    assert len(refused(parse(parser, entries))) == len(entries) > 0
+
+
+def test_an_entry_tells_what_it_holds(parser):
+    [answer] = parse(parser, [("here", "s", "SELECT $1::crdb_internal_region")])
+    assert answer == {"origin": "here", "name": "s", "ok": True, "error": "", "statements": ["SELECT"]}

@@ -1,0 +1,235 @@
+"""Runs of known content, written through the real ``RunWriter``: a flash sale in four regions with raw samples kept beside."""
+
+from collections import defaultdict
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from bench.metrics.frame import (
+    ArrivalCell,
+    Event,
+    Frame,
+    GeneratorCell,
+    JournalEntry,
+    RetryCell,
+    SlowSample,
+    StatementCell,
+    Taken,
+    TransactionCell,
+)
+from bench.metrics.histogram import Histogram
+from bench.metrics.outcome import Finding, StockRow
+from bench.results.manifest import Manifest
+from bench.results.store import RunWriter
+from bench.stats.validity import Evidence, judge
+
+REGIONS = ("us-east", "us-west", "eu-west", "asia-pac")
+DISTANCE_MS = {"us-east": 0.0, "us-west": 62.0, "eu-west": 78.0, "asia-pac": 182.0}
+PHASES = (("warm-up", 0, 5, False), ("ramp", 5, 5, True), ("spike", 10, 15, True), ("after", 25, 5, True))
+LAST = 30
+T0_S = 10.0
+
+
+def manifest(run_id="20260301-101500-flash-sale", **changes) -> Manifest:
+    fields = {
+        "run_id": run_id,
+        "bench_version": "0.1.0",
+        "created_utc": "2026-03-01T10:15:00Z",
+        "command": "bench run flash-sale",
+        "scenario": {
+            "name": "flash-sale",
+            "question": "Does the sale sell exactly what it has?",
+            "t0_s": T0_S,
+            "phases": [{"name": n, "start_s": s, "duration_s": d, "measured": m} for n, s, d, m in PHASES],
+        },
+        "seed": 42,
+        "regions": REGIONS,
+        "target": {
+            "kind": "embedded",
+            "dialect": "postgresql",
+            "server_version": "PostgreSQL 18.1",
+            "safe_url": "postgresql://shop:topsecret@127.0.0.1:5432/shop",
+            "variant": "pg",
+            "isolation": "SERIALIZABLE",
+            "settings": {"shared_buffers": "512MB", "synchronous_commit": "on"},
+            "gateways": dict.fromkeys(REGIONS, "127.0.0.1:5432"),
+        },
+        "distance_ms": DISTANCE_MS,
+        "schema_fingerprint": "5f2d9c",
+        "data": {"scale": "small", "seed": 7, "fingerprint": "a1b2c3", "rows": {"products": 10_000, "users": 50_000}},
+        "machine": {
+            "os": "Linux",
+            "python": "3.11.7",
+            "cpus": 8,
+            "cpu_model": "Example",
+            "memory_bytes": 32_000_000_000,
+        },
+        "versions": {"locust": "2.47.0", "psycopg": "3.3.9"},
+        "git": {"commit": "0123456789abcdef", "dirty": False},
+        "workload": "bench.workloads.flash_sale:FlashSaleUser",
+        "strategy": "guarded",
+    }
+    return Manifest.model_validate(fields | changes)
+
+
+def phase_at(second: int) -> str:
+    return next(name for name, start, duration, _ in PHASES if start <= second < start + duration)
+
+
+@dataclass
+class Raw:
+    """Every sample as recorded, by (phase, region, name, outcome): what the store must give back."""
+
+    response: defaultdict = field(default_factory=lambda: defaultdict(list))
+    service: defaultdict = field(default_factory=lambda: defaultdict(list))
+    attempts: defaultdict = field(default_factory=lambda: defaultdict(int))
+    offered: defaultdict = field(default_factory=lambda: defaultdict(int))
+    aborts: defaultdict = field(default_factory=lambda: defaultdict(int))
+
+
+class Maker:
+    """Makes the frames of a sale, one after another, and keeps the raw samples."""
+
+    def __init__(self, seed=1, rate=40, dropped=0, stall_ms=12.0):
+        self.rng = np.random.default_rng(seed)
+        self.raw = Raw()
+        self.rate, self.dropped, self.stall_ms = rate, dropped, stall_ms
+        self.orders = 0
+
+    def frame(self, second: int) -> Frame:
+        phase = phase_at(second)
+        busy = 3 if phase == "spike" else 1
+        cells = [cell for region in REGIONS for cell in self._transactions(phase, region, busy)]
+        return Frame(
+            number=second,
+            elapsed_s=second + 1.0,
+            unix_s=1_772_360_100.0 + second,
+            transactions=tuple(cells),
+            statements=tuple(c for region in REGIONS for c in self._statements(phase, region, busy)),
+            retries=tuple(self._retries(phase, region, busy) for region in REGIONS if phase == "spike"),
+            arrivals=tuple(self._arrivals(phase, region, busy) for region in REGIONS),
+            generator=GeneratorCell(0.2 * busy, self.stall_ms, 1.5, 200, 60 * busy, 4 * busy),
+            server={"xact_commit": 1000.0 + 160 * second, "deadlocks": 0.0, "blks_read": 50.0 + second},
+            journal=tuple(self._order(region, second) for region in REGIONS),
+            events=self._events(second),
+            slow=(self._slow(phase, second),),
+        )
+
+    def _samples(self, region, median_ms, n):
+        distance = DISTANCE_MS[region]
+        service = (self.rng.lognormal(np.log(median_ms), 0.5, n) + 2 * distance) * 1e6
+        lag = self.rng.exponential(0.8, n) * 1e6
+        return (service + lag).astype(np.int64), service.astype(np.int64)
+
+    def _transactions(self, phase, region, busy):
+        plan = [
+            ("browse", "ok", "ok", 4.0, 2 * self.rate * busy),
+            ("checkout", "ok", "ok", 9.0 * busy, self.rate),
+            ("session:buy", "ok", "ok", 20.0 * busy, self.rate * busy - (2 if phase == "spike" else 0)),
+        ]
+        if phase == "spike":
+            plan += [
+                ("checkout", "sold out", "business", 6.0, self.rate * (busy - 1)),
+                ("checkout", "retries exhausted", "failure", 90.0, 2),
+                ("session:buy", "checkout failed", "failure", 90.0, 2),
+            ]
+        for name, outcome, kind, median_ms, n in plan:
+            response, service = self._samples(region, median_ms, n)
+            extra = int(self.rng.integers(0, 8)) if name == "checkout" and phase == "spike" else 0
+            key = (phase, region, name, outcome)
+            self.raw.response[key] += response.tolist()
+            self.raw.service[key] += service.tolist()
+            self.raw.attempts[key] += n + extra
+            yield TransactionCell(
+                phase, region, name, outcome, kind, n, n + extra, Histogram.of(response), Histogram.of(service)
+            )
+
+    def _statements(self, phase, region, busy):
+        plan = (
+            ("browse", "search_products", 2.0),
+            ("checkout", "reserve_stock", 3.0 * busy),
+            ("checkout", "COMMIT", 2.5),
+        )
+        for transaction, statement, median_ms in plan:
+            n = self.rate * busy
+            _, time = self._samples(region, median_ms, n)
+            yield StatementCell(
+                phase, region, transaction, statement, n, int(statement == "COMMIT"), Histogram.of(time)
+            )
+
+    def _retries(self, phase, region, busy):
+        count = int(self.rng.integers(1, 9))
+        reason = "serialization_failure" if self.rng.random() < 0.8 else "deadlock_detected"
+        self.raw.aborts[phase, region, reason] += count
+        return RetryCell(phase, region, "checkout", "COMMIT", reason, count, count * 21_000_000)
+
+    def _arrivals(self, phase, region, busy):
+        offered = self.rate * busy
+        self.raw.offered[phase, region] += offered
+        started = offered - self.dropped
+        lag = (self.rng.exponential(0.8, started) * 1e6).astype(np.int64)
+        return ArrivalCell(
+            phase, region, "buy", offered, started, self.dropped, Histogram.of(lag), Histogram.of(lag // 4)
+        )
+
+    def _order(self, region, second):
+        self.orders += 1
+        taken = (Taken("p-1", "v-1", region, 1), Taken("p-2", None, "us-east", 2))
+        return JournalEntry(
+            region, f"o-{self.orders}", f"N{self.orders}", f"k-{self.orders}", "19.90", "paid", 1, second + 0.5, taken
+        )
+
+    def _events(self, second):
+        if second == T0_S:
+            return (Event(float(second), "sale_opened", "the sale opened"),)
+        return ()
+
+    def _slow(self, phase, second):
+        statements = (("reserve_stock", 120.0 + second), ("COMMIT", 33.5))
+        return SlowSample(second + 0.9, phase, "asia-pac", "checkout", "ok", 400.0 + second, 390.0, 3, statements)
+
+
+STOCK = (
+    StockRow("Trail shoe <blue>", "p-1", "us-east", 500, 500, 0, 0, 4.25),
+    StockRow("Trail shoe <blue>", "p-1", "us-west", 500, 500, 0, 0, 6.5),
+    StockRow("Trail shoe <blue>", "p-1", "eu-west", 500, 430, 0, 70, None),
+    StockRow("Trail shoe <blue>", "p-1", "asia-pac", 500, 310, 0, 190, None),
+)
+PASSED = Finding("stock_adds_up", "units sold, left and reserved add up to those stocked", True, 0)
+BROKEN = Finding(
+    "no_oversell",
+    "no item is sold beyond its stock",
+    False,
+    3,
+    ({"product_id": "p-1", "region": "us-east", "sold": "503", "offered": "500"},),
+    "SELECT product_id, sum(units) FROM reservations WHERE product_id = 'p-1' GROUP BY 1",
+    "three orders share the last unit",
+)
+
+
+def write_run(path: Path, *, last=LAST, status="complete", findings=(PASSED,), stock=STOCK, **maker_options) -> Raw:
+    """Write a run of ``last`` seconds; ``status=None`` leaves it unfinished, as a killed writer does."""
+    maker = Maker(**maker_options)
+    evidence = Evidence(manifest().phases)
+    with RunWriter(path) as writer:
+        writer.write_manifest(manifest())
+        for second in range(last):
+            frame = maker.frame(second)
+            evidence.add_frame(frame)
+            writer.write_frame(frame)
+        if stock:
+            writer.write_stock(stock)
+        if findings:
+            writer.write_findings(findings)
+        if status:
+            writer.finish(status, "", judge(evidence))
+    return maker.raw
+
+
+def write_empty(path: Path, status=None) -> None:
+    """Write a run whose writer died before its first frame."""
+    with RunWriter(path) as writer:
+        writer.write_manifest(manifest())
+        if status:
+            writer.finish(status, "no server", None)

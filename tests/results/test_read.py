@@ -1,0 +1,218 @@
+"""The reader: merged figures equal the raw samples, and every kind of damage is a clear error."""
+
+import json
+import math
+import shutil
+import sqlite3
+
+import pytest
+
+from bench.errors import UsageError
+from bench.results.files import connect, list_runs
+from bench.results.read import Run, find_run
+from bench.results.timeline import read_timeline
+from tests.results.synthetic import LAST, REGIONS, manifest, write_empty, write_run
+
+
+@pytest.fixture(scope="module")
+def sale(tmp_path_factory):
+    path = tmp_path_factory.mktemp("runs") / "sale"
+    return path, write_run(path)
+
+
+def nearest_rank(values, percent):
+    ordered = sorted(values)
+    return ordered[max(1, math.ceil(percent / 100 * len(ordered))) - 1] / 1e6
+
+
+def test_merged_percentiles_equal_those_of_the_pooled_samples(sale):
+    path, raw = sale
+    with Run.open(path) as run:
+        merged = run.transactions(by=("phase", "region", "name", "outcome"))
+        assert set(merged) == set(raw.response)
+        for key, group in merged.items():
+            for pool, histogram in ((raw.response[key], group.response), (raw.service[key], group.service)):
+                assert histogram.count == len(pool)
+                for percent in (1, 50, 90, 95, 99, 99.9, 100):
+                    assert histogram.percentile_ms(percent) == pytest.approx(nearest_rank(pool, percent), rel=0.001)
+            assert group.attempts == raw.attempts[key]
+
+
+def test_merging_by_fewer_labels_pools_all_the_rest(sale):
+    path, raw = sale
+    with Run.open(path) as run:
+        merged = run.transactions(by=("region",))
+        assert list(merged) == [(region,) for region in sorted(REGIONS)]
+        pool = [v for key, values in raw.response.items() if key[1] == "eu-west" for v in values]
+        assert merged["eu-west",].count == len(pool)
+        assert merged["eu-west",].response.percentile_ms(99) == pytest.approx(nearest_rank(pool, 99), rel=0.001)
+
+
+def test_arrivals_and_aborts_add_up(sale):
+    path, raw = sale
+    with Run.open(path) as run:
+        assert {(c.phase, c.region): c.offered for c in run.arrivals} == dict(raw.offered)
+        assert {(c.phase, c.region, c.reason): c.count for c in run.retries} == dict(raw.aborts)
+        assert all(c.wasted_ns == c.count * 21_000_000 for c in run.retries)
+
+
+def test_the_timeline_adds_up_to_the_totals(sale):
+    path, raw = sale
+    with Run.open(path) as run:
+        for bin_s in (1, 7):
+            timeline = read_timeline(run, bin_s)
+            assert len(timeline.ends_s) == math.ceil(LAST / bin_s)
+            seconds = [min(bin_s, LAST - start) for start in range(0, LAST, bin_s)]
+            everywhere = timeline.series[None]
+            assert (everywhere.offered * seconds).sum() == pytest.approx(sum(raw.offered.values()))
+            assert (everywhere.retries * seconds).sum() == pytest.approx(sum(raw.aborts.values()))
+            committed = sum(len(v) for key, v in raw.response.items() if key[3] == "ok" and ":" not in key[2])
+            assert (everywhere.committed * seconds).sum() == pytest.approx(committed)
+            parts = sum(timeline.series[region].committed for region in REGIONS)
+            assert parts == pytest.approx(everywhere.committed)
+
+
+def test_one_bin_holds_the_percentiles_of_the_whole_run(sale):
+    path, raw = sale
+    with Run.open(path) as run:
+        pool = [
+            v for k, values in raw.response.items() if ":" not in k[2] and k[3] != "retries exhausted" for v in values
+        ]
+        timeline = read_timeline(run, LAST)
+        assert timeline.series[None].p99_ms[0] == pytest.approx(nearest_rank(pool, 99), rel=0.001)
+        assert timeline.series[None].p50_ms[0] == pytest.approx(nearest_rank(pool, 50), rel=0.001)
+
+
+def test_an_empty_run_reads_as_killed(tmp_path):
+    write_empty(tmp_path / "r")
+    with Run.open(tmp_path / "r") as run:
+        assert (run.status, run.cells, run.arrivals, run.last_s) == ("killed", (), (), 0.0)
+        assert len(read_timeline(run).ends_s) == 0
+
+
+def test_arrivals_after_an_interruption_do_not_count(tmp_path):
+    write_run(tmp_path / "r", last=20, status="interrupted")
+    db = sqlite3.connect(tmp_path / "r" / "run.sqlite")
+    db.execute("INSERT INTO events VALUES (14, 15.0, 'interrupted', 'by the user', NULL)")
+    db.execute("UPDATE arrivals SET dropped = offered WHERE frame >= 15")
+    db.commit()
+    db.close()
+    with Run.open(tmp_path / "r") as run:
+        assert run.end_s == 15.0
+        assert sum(cell.dropped for cell in run.arrivals) == 0
+        assert run.evidence().dropped_share == 0
+
+
+def test_newer_formats_name_both_versions(tmp_path):
+    write_run(tmp_path / "r", last=2)
+    db = sqlite3.connect(tmp_path / "r" / "run.sqlite")
+    db.execute("UPDATE meta SET value = '2' WHERE key = 'format_version'")
+    db.commit()
+    db.close()
+    with pytest.raises(UsageError, match=r"run\.sqlite' has format 2, .* reads up to 1"):
+        Run.open(tmp_path / "r")
+
+
+def test_newer_manifest_names_both_versions(tmp_path):
+    write_run(tmp_path / "r", last=2)
+    path = tmp_path / "r" / "manifest.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"schema_version": 9, "regions": "changed"}))
+    with pytest.raises(UsageError, match=r"manifest\.json' has format 9, .* reads up to 1"):
+        Run.open(tmp_path / "r")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"schema_version": 1}', '{"schema_version": "one"}'])
+def test_a_damaged_manifest_is_a_usage_error(tmp_path, text):
+    write_run(tmp_path / "r", last=2)
+    (tmp_path / "r" / "manifest.json").write_text(text)
+    with pytest.raises(UsageError, match="manifest"):
+        Run.open(tmp_path / "r")
+
+
+def test_a_missing_manifest_or_store_is_a_usage_error(tmp_path):
+    with pytest.raises(UsageError, match="holds no run"):
+        Run.open(tmp_path)
+    write_run(tmp_path / "r", last=2)
+    (tmp_path / "r" / "manifest.json").unlink()
+    with pytest.raises(UsageError, match="cannot be read"):
+        Run.open(tmp_path / "r")
+
+
+@pytest.mark.parametrize(
+    "content", [b"not a database, but long enough to look like one" * 100, b"", b"SQLite format 3\0"]
+)
+def test_a_corrupt_store_is_a_usage_error(tmp_path, content):
+    write_run(tmp_path / "r", last=2)
+    (tmp_path / "r" / "run.sqlite").write_bytes(content)
+    with pytest.raises(UsageError):
+        Run.open(tmp_path / "r")
+
+
+def test_a_store_damaged_in_the_middle_is_a_usage_error(tmp_path):
+    write_run(tmp_path / "r", last=20)
+    store = tmp_path / "r" / "run.sqlite"
+    data = bytearray(store.read_bytes())
+    data[8192 : len(data) - 4096] = b"\xff" * (len(data) - 12288)
+    store.write_bytes(data)
+    with pytest.raises(UsageError, match="damaged|cannot be read"), Run.open(tmp_path / "r") as run:
+        assert run.cells
+        assert run.arrivals
+        assert run.statements
+
+
+def test_a_store_that_may_not_be_locked_is_read_from_a_copy(tmp_path, monkeypatch):
+    write_run(tmp_path / "r", last=3)
+    real = sqlite3.connect
+    calls = []
+
+    def refuse_first(*args, **kwargs):
+        calls.append(args)
+        if len(calls) == 1:
+            raise sqlite3.OperationalError("unable to open database file")
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(sqlite3, "connect", refuse_first)
+    db, copy = connect(tmp_path / "r")
+    assert copy is not None
+    assert db.execute("SELECT count(*) FROM frames").fetchone() == (3,)
+    db.close()
+    copy.cleanup()
+
+
+def test_reading_changes_nothing(tmp_path):
+    write_run(tmp_path / "r", last=3)
+    before = {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()}
+    with Run.open(tmp_path / "r") as run:
+        assert run.cells
+    assert {path.name: path.read_bytes() for path in (tmp_path / "r").iterdir()} == before
+
+
+@pytest.fixture
+def runs(tmp_path):
+    write_empty(tmp_path / "20260301-flash-sale")
+    for name, day in (("20260302-flash-sale", 2), ("20260302-soak", 4), ("a-first", 1)):
+        shutil.copytree(tmp_path / "20260301-flash-sale", tmp_path / name)
+        text = manifest(created_utc=f"2026-03-0{day}T10:00:00Z").model_dump_json()
+        (tmp_path / name / "manifest.json").write_text(text)
+    (tmp_path / "not-a-run").mkdir()
+    return tmp_path
+
+
+def test_find_run_by_id_prefix_path_and_last(runs):
+    assert find_run(runs, "last").name == "20260302-soak"
+    assert find_run(runs, "20260302-soak").name == "20260302-soak"
+    assert find_run(runs, "20260302-f").name == "20260302-flash-sale"
+    assert find_run(runs / "elsewhere", str(runs / "a-first")).name == "a-first"
+    assert len(list_runs(runs)) == 4
+
+
+def test_find_run_says_what_is_nearest(runs):
+    with pytest.raises(UsageError, match="no run '20260302-flash-sail'") as caught:
+        find_run(runs, "20260302-flash-sail")
+    assert "did you mean '20260302-flash-sale'?" in caught.value.hint
+    with pytest.raises(UsageError, match="begins the names of 2 runs"):
+        find_run(runs, "20260302")
+    with pytest.raises(UsageError, match="no run"):
+        find_run(runs, "")
+    with pytest.raises(UsageError, match="holds no runs"):
+        find_run(runs / "nowhere", "last")
