@@ -8,7 +8,7 @@ from bench.units import format_bytes
 from . import figures
 from .facts import Facts
 from .model import Block, Cell, Code, Figure, Folded, Row, Text, table
-from .numbers import MISSING, count, ms, rate, seconds, share, signed
+from .numbers import MISSING, clock, count, ms, rate, seconds, share, signed
 
 
 def stock(facts: Facts) -> tuple[Block, ...]:
@@ -87,7 +87,7 @@ def slow_samples(facts: Facts) -> tuple[Block, ...]:
         return (Text("No slow transaction was recorded."),)
     rows: list[Row] = [
         (
-            *(seconds(s.elapsed_s), s.phase, Cell(s.region, "region"), s.transaction, s.outcome),
+            *(clock(s.elapsed_s), s.phase, Cell(s.region, "region"), s.transaction, s.outcome),
             *(ms(s.response_ms), ms(s.service_ms), count(s.attempts), _breakdown(s)),
         )
         for s in facts.slow

@@ -7,6 +7,7 @@ from bench.metrics.frame import Event, SlowSample
 from bench.metrics.histogram import Histogram
 from bench.results.manifest import Manifest
 from bench.results.read import Run
+from bench.results.store import STORE_NAME
 from bench.results.summarise import summarise_run
 from bench.results.timeline import Timeline, read_timeline
 from bench.stats.merge import is_session, merge_transactions
@@ -15,6 +16,9 @@ from bench.stats.records import Summary
 from bench.stats.verdict import Headline, headline
 
 from .figures import Look
+
+WRITTEN = ("report.html", "report.md", "summary.json")
+"""The files that ``write`` adds to a run."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,4 +98,5 @@ def _server(run: Run) -> tuple[ServerRow, ...]:
 
 
 def _files(folder: Path) -> tuple[str, ...]:
-    return tuple(sorted(path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")))
+    found = {path.name for path in folder.iterdir() if path.is_file() and not path.name.startswith(".")}
+    return tuple(sorted({*found, *WRITTEN} - {f"{STORE_NAME}-wal", f"{STORE_NAME}-shm"}))

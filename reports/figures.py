@@ -157,7 +157,7 @@ def _phase_names(axes: Axes, phases: Sequence[Phase], end_s: float) -> None:
 def _marks(axes: Axes, t0_s: float | None, events: Sequence[Event], *, named: bool) -> None:
     marks = [(t0_s, "sale opens", INK)] if t0_s is not None else []
     marks += [(e.elapsed_s, e.kind.replace("_", " "), ALARM) for e in events if e.kind in ENDINGS]
-    for at_s, name, colour in marks:
+    for at_s, name, colour in (mark for mark in marks if mark[0] <= axes.get_xlim()[1]):
         axes.axvline(at_s, color=colour, linewidth=1, linestyle=(0, (1, 1.5)))
         if named:
             axes.annotate(

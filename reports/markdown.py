@@ -1,5 +1,6 @@
 """The page as Markdown, for pull requests and terminals: the same sections, their figures left to the HTML page."""
 
+import re
 from collections.abc import Iterable, Iterator
 
 from .facts import Facts
@@ -37,7 +38,7 @@ def _blocks(blocks: Iterable[Block]) -> Iterator[str]:
             case Table():
                 yield from _table(block)
             case Figure():
-                continue
+                yield from (f"(Figure in report.html: {_text(block.title)})", "")
             case Folded():
                 yield from _blocks(block.blocks)
 
@@ -64,9 +65,8 @@ def _cell(cell: Cell) -> str:
 
 def _text(text: str) -> str:
     """Escape what Markdown or HTML would take for its own."""
-    for mark in "\\`*_<>|[]":
-        text = text.replace(mark, f"\\{mark}")
-    return text.replace("&", "&amp;")
+    escaped = re.sub(r"([\\`*<>|\[\]])", r"\\\1", text.replace("&", "&amp;"))
+    return re.sub(r"(?<!\w)_|_(?!\w)", r"\\_", escaped)
 
 
 def _longest_run(text: str) -> int:

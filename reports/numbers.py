@@ -45,6 +45,11 @@ def seconds(value: float | None) -> str:
     return MISSING if value is None else format_duration(value)
 
 
+def clock(elapsed_s: float) -> str:
+    """Return a moment in seconds since the start of the run."""
+    return f"{elapsed_s:.1f} s" if elapsed_s % 1 else f"{elapsed_s:.0f} s"
+
+
 def signed(value: float) -> str:
     """Return a counter's value or difference: whole when it is whole."""
     return f"{value:,.0f}" if value == int(value) else f"{value:,.3f}"

@@ -11,7 +11,7 @@ from . import figures
 from .details import audit, definitions, environment, server, slow_samples, statements, stock
 from .facts import Facts
 from .model import Block, Cell, Figure, Folded, Row, Section, Text, region_cell, table
-from .numbers import count, ms, rate, ratio, seconds, share
+from .numbers import clock, count, ms, rate, ratio, seconds, share
 
 Show = Callable[[float | None], str]
 
@@ -116,16 +116,12 @@ def what_ran(facts: Facts) -> tuple[Block, ...]:
     if facts.distances:
         rows.insert(8, ("emulated distance", f"{facts.distances} (a round trip for each exchange with the server)"))
     phases: list[Row] = [
-        (p.name, _clock(p.start_s), seconds(p.duration_s), "yes" if p.measured else "no") for p in facts.summary.phases
+        (p.name, clock(p.start_s), seconds(p.duration_s), "yes" if p.measured else "no") for p in facts.summary.phases
     ]
     blocks: list[Block] = [Text(str(question))] if question else []
     blocks.append(table("The run", ("what", "value"), rows))
     blocks.append(table("Phases", ("phase", "#starts at", "#lasts", "measured"), phases))
     return tuple(blocks)
-
-
-def _clock(elapsed_s: float) -> str:
-    return seconds(elapsed_s) if elapsed_s else "0 s"
 
 
 def over_time(facts: Facts) -> tuple[Block, ...]:

@@ -5,7 +5,7 @@ from pathlib import Path
 from bench.results.read import Run
 from bench.results.store import refuse_package, write_atomically
 
-from .facts import gather
+from .facts import WRITTEN, gather
 from .html import render_html
 from .markdown import render_markdown
 from .sections import sections
@@ -21,11 +21,12 @@ def write_reports(run_dir: Path) -> list[Path]:
     with Run.open(run_dir) as run:
         facts = gather(run)
     parts = sections(facts)
-    texts = {
-        "report.html": render_html(facts, parts),
-        "report.md": render_markdown(facts, parts),
-        "summary.json": render_json(facts.manifest, facts.summary, facts.headline),
-    }
-    for name, text in texts.items():
-        write_atomically(run_dir / name, text)
-    return [run_dir / name for name in texts]
+    texts = (
+        render_html(facts, parts),
+        render_markdown(facts, parts),
+        render_json(facts.manifest, facts.summary, facts.headline),
+    )
+    paths = [run_dir / name for name in WRITTEN]
+    for path, text in zip(paths, texts, strict=True):
+        write_atomically(path, text)
+    return paths

@@ -1,4 +1,4 @@
-"""From cart to order: reserve, order, items, movements, coupon, payment, cart removed, in one transaction.
+"""From cart to order in one transaction: coupon, order, cart removed, stock reserved, items, movements, payment.
 
 The order carries the shopper's idempotency key, so an answer that got lost is looked up and never bought twice.
 """
@@ -178,16 +178,17 @@ def checkout(intent: Intent, strategy: Strategy) -> Transaction:
     """Return the transaction that buys a cart: ``ok``, ``payment_declined``, or undone as ``sold_out``."""
 
     def body(session: Session) -> Placed | Outcome:
-        reserved = _reserve_all(session, intent, strategy)
         coupon = _take_coupon(session, intent)
         cost = amounts(intent.lines, coupon)
         order_id, number = _insert_order(session, intent, cost)
-        _insert_lines(session, intent, order_id, reserved)
         if coupon is not None:
             params = _coupon_params(intent, coupon)
             session.execute("insert_coupon_usage", {**params, "order_id": order_id, "discount": cost.discount})
-        status = _settle(session, intent, order_id, reserved)
         session.execute("delete_cart", {"region": intent.region, "cart_id": intent.cart_id})
+        # As late as can be: from here to COMMIT others wait for the rows, and each exchange costs a round trip.
+        reserved = _reserve_all(session, intent, strategy)
+        _insert_lines(session, intent, order_id, reserved)
+        status = _settle(session, intent, order_id, reserved)
         placed = Placed(order_id, number, cost.total, status, _taken(intent, reserved))
         return Outcome("payment_declined", placed) if intent.is_declined else placed
 

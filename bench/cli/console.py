@@ -3,16 +3,19 @@
 import os
 import sys
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from rich.console import Console
-from rich.markup import escape
+if TYPE_CHECKING:
+    from rich.console import Console
 
 _PIPE_WIDTH = 100
 
 
 @cache
-def _console(stderr: bool) -> Console:
+def _console(stderr: bool) -> "Console":
+    # Imported on first use: it would cost `bench --help` a third of its time.
+    from rich.console import Console
+
     stream = sys.stderr if stderr else sys.stdout
     width = None if stream.isatty() else _PIPE_WIDTH
     return Console(
@@ -25,6 +28,11 @@ def out(renderable: Any = "") -> None:
     _console(False).print(renderable)
 
 
+def plain(text: str) -> None:
+    """Print text as it is, for another program to read."""
+    sys.stdout.write(text if text.endswith("\n") else f"{text}\n")
+
+
 def note(renderable: Any = "") -> None:
     """Print what accompanies a result: plans, progress, warnings."""
     _console(True).print(renderable)
@@ -32,6 +40,8 @@ def note(renderable: Any = "") -> None:
 
 def error_lines(message: str, *, cause: str | None = None, hint: str | None = None) -> None:
     """Print an error in its form: what, why, what to do next."""
+    from rich.markup import escape
+
     console = _console(True)
     console.print(f"[bold red]error:[/] {escape(message)}")
     if cause:
@@ -42,6 +52,8 @@ def error_lines(message: str, *, cause: str | None = None, hint: str | None = No
 
 def warning(message: str, hint: str | None = None) -> None:
     """Print a warning."""
+    from rich.markup import escape
+
     console = _console(True)
     console.print(f"[yellow]warning:[/] {escape(message)}")
     if hint:

@@ -17,7 +17,7 @@ def run_guarded(group: click.Group) -> None:
     except click.exceptions.Abort:
         code = ExitCode.INTERRUPTED
     except click.ClickException as error:
-        error.show()
+        _show_usage(error)
         code = error.exit_code
     except BenchError as error:
         _show(error, debug)
@@ -32,6 +32,13 @@ def run_guarded(group: click.Group) -> None:
         _show_bug(error, debug)
         code = ExitCode.BUG
     sys.exit(int(code or 0))
+
+
+def _show_usage(error: click.ClickException) -> None:
+    message = error.format_message().rstrip(".")
+    context = getattr(error, "ctx", None)
+    command = context.command_path if context else "bench"
+    error_lines(message[:1].lower() + message[1:], hint=f"`{command} --help` lists what it takes")
 
 
 def _show(error: BenchError, debug: bool) -> None:

@@ -70,7 +70,7 @@ def parse_regions(text: str | None) -> tuple[str, ...] | None:
     return names
 
 
-class Duration(click.ParamType):
+class Duration(click.ParamType[float]):
     """Seconds, from ``90s`` or ``1m30s``."""
 
     name = "duration"
@@ -88,7 +88,7 @@ class Duration(click.ParamType):
         return seconds
 
 
-class Rate(click.ParamType):
+class Rate(click.ParamType[float]):
     """Arrivals per second, from ``40/s`` or ``900/min``."""
 
     name = "rate"

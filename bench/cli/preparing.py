@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import os
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass
@@ -19,7 +22,7 @@ from bench.errors import TargetError, UsageError
 from bench.target.base import Target
 from bench.target.embedded import EmbeddedServer, ServerOptions
 from bench.target.home import bench_home
-from bench.units import format_duration
+from bench.units import format_bytes, format_duration
 
 RUN_DATABASE = "shop"
 SEEDS_KEPT = 3
@@ -44,6 +47,7 @@ class Prepared:
     schema: Schema
     meta: Mapping[str, str]
     settings: Mapping[str, str]
+    isolation: str
     reused: bool = False
 
     @property
@@ -54,7 +58,9 @@ class Prepared:
 
 
 @contextmanager
-def embedded(options: TargetOptions, spec: SeedSpec, distance_ms: Mapping[str, float]) -> Iterator[Prepared]:
+def embedded(
+    options: TargetOptions, spec: SeedSpec, distance_ms: Mapping[str, float], *, fresh: bool = False
+) -> Iterator[Prepared]:
     """Start the embedded server, seed it where needed, and hand out a fresh copy of the seed; stop it afterwards.
 
     Every run begins with the same rows: the seed is kept as a database of its own and copied for the run.
@@ -66,11 +72,11 @@ def embedded(options: TargetOptions, spec: SeedSpec, distance_ms: Mapping[str, f
             hint="pass --url of a CockroachDB cluster, or --variant pg",
         )
     with EmbeddedServer.start(bench_home(), ServerOptions(SERVER_SETTINGS, options.port)) as server:
-        reused = _ensure_run_database(server, schema, spec)
+        reused = _ensure_run_database(server, schema, spec, fresh=fresh)
         url = server.url(RUN_DATABASE)
         with closing(connect(url)) as connection:
             admin = Admin.of(connection, "postgres")
-            meta, settings = admin.meta(), admin.settings(RECORDED_SETTINGS)
+            meta, settings, isolation = admin.meta(), admin.settings(RECORDED_SETTINGS), admin.isolation()
         target = Target(
             kind="embedded",
             dialect="postgres",
@@ -80,15 +86,16 @@ def embedded(options: TargetOptions, spec: SeedSpec, distance_ms: Mapping[str, f
             distance_ms=distance_ms,
             is_alive=server.is_running,
         )
-        yield Prepared(target, schema, meta, settings, reused)
+        yield Prepared(target, schema, meta, settings, isolation, reused)
 
 
-def _ensure_run_database(server: EmbeddedServer, schema: Schema, spec: SeedSpec) -> bool:
+def _ensure_run_database(server: EmbeddedServer, schema: Schema, spec: SeedSpec, *, fresh: bool) -> bool:
     seed = "seed_" + hashlib.sha256(f"{schema.fingerprint}/{spec.fingerprint}".encode()).hexdigest()[:12]
     with closing(connect(server.url())) as connection:
         admin = Admin.of(connection, "postgres")
-        reused = admin.has_database(seed)
+        reused = admin.has_database(seed) and not fresh
         if not reused:
+            admin.drop_database(seed)
             _seed_database(server, admin, seed, schema, spec)
         admin.drop_database(RUN_DATABASE)
         admin.create_database(RUN_DATABASE, template=seed)
@@ -103,8 +110,24 @@ def _seed_database(server: EmbeddedServer, admin: Admin, seed: str, schema: Sche
     for (old,) in admin.read("databases_like", prefix="seed_")[: -SEEDS_KEPT + 1 or None]:
         admin.drop_database(old)
     admin.create_database(loading)
-    seed_into(server.url(loading), schema, spec)
+    _seed_in_child(server.url(loading), schema, spec)
     admin.rename_database(loading, seed)
+
+
+def _seed_in_child(url: str, schema: Schema, spec: SeedSpec) -> None:
+    """Run `bench seed` in a process of its own: in ours gevent has made all threads share one core."""
+    arguments = ["seed", "--scale", spec.scale, "--seed", str(spec.seed), "--as-of", spec.as_of.isoformat()]
+    arguments += ["--regions", ",".join(spec.regions), "--variant", schema.variant]
+    done = subprocess.run(
+        [sys.executable, "-c", "from bench.cli import main; main()", *arguments],
+        # In the environment, because a command line is for everyone to read.
+        env={**os.environ, "BENCH_URL": url},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        check=False,
+    )
+    if done.returncode:
+        raise TargetError("the data could not be loaded", hint="see the error above")
 
 
 def seed_into(url: str, schema: Schema, spec: SeedSpec, connections: int = 2) -> LoadReport:
@@ -135,13 +158,14 @@ def seed_into(url: str, schema: Schema, spec: SeedSpec, connections: int = 2) ->
                 "loaded_at": datetime.now(UTC).isoformat(timespec="seconds"),
             }
         )
-    total = sum(report.rows.values())
-    console.note(f"seeded    {spec.scale}: {total:,} rows in {format_duration(report.seconds)}")
+    console.note(f"seeded    {spec.scale}: {report.total_rows:,} rows in {format_duration(report.seconds['total'])}")
     return report
 
 
 def _show_progress(progress: Progress) -> None:
-    console.status(progress.line)
+    share = min(1.0, progress.done / max(1, progress.expected))
+    sent = f", {format_bytes(progress.bytes)} sent" if progress.phase == "copy" else ""
+    console.status(f"seeding   {progress.phase} {progress.name} {share:4.0%}{sent}, {progress.seconds:.1f} s")
 
 
 @contextmanager
@@ -156,7 +180,7 @@ def remote(
         dialect = dialect_of(connection)
         version = dialect.version(connection)
         admin = Admin.of(connection, dialect.name)
-        meta, settings = admin.meta(), admin.settings(RECORDED_SETTINGS)
+        meta, settings, isolation = admin.meta(), admin.settings(RECORDED_SETTINGS), admin.isolation()
     schema = _held_schema(meta, place, options.variant)
     require_schema(meta, schema, place)
     if meta.get("damaged_by"):
@@ -173,10 +197,10 @@ def remote(
         server_version=version,
         variant=schema.variant,
         gateways={region: (gateways.get(region, first),) for region in wanted},
-        distance_ms={} if gateways else distance_ms,
+        distance_ms={} if gateways or dialect.name == "cockroach" else distance_ms,
         checks_gateway=bool(gateways) and dialect.name == "cockroach",
     )
-    yield Prepared(target, schema, meta, settings, reused=True)
+    yield Prepared(target, schema, meta, settings, isolation, reused=True)
 
 
 def _held_schema(meta: Mapping[str, str], place: str, wanted: str | None) -> Schema:

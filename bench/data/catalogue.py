@@ -96,7 +96,7 @@ class Catalogue:
         self._streams = streams
         rows = np.arange(count, dtype=np.int64)
         self.words = Words.of_tree()
-        self._describe(rows, streams("products", "words").bits(rows))
+        self._describe(streams("products", "words").bits(rows))
         self.base_cents = _prices(self.leaf, streams, rows)
         self.quality = 2.3 + 2.5 * streams("products", "quality").uniform(rows)
         """The hidden quality that ratings follow, 2.3-4.8 stars."""
@@ -112,7 +112,7 @@ class Catalogue:
         self.names = Vocabulary(tuple(self._names()))
         self.sku_codes = Vocabulary(tuple(self._codes()))
 
-    def _describe(self, rows: Ints, bits: NDArray[np.uint64]) -> None:
+    def _describe(self, bits: NDArray[np.uint64]) -> None:
         leaves = TREE.leaves
         self.leaf = lane(bits, 0) * len(leaves) >> 16
         self.category = np.array([number for number, _ in leaves])[self.leaf]
@@ -169,9 +169,11 @@ class Catalogue:
         products = self.product_of_sku[skus]
         phase = self._streams("products", "price day").below(products, PRICE_DAYS)
         periods_ago = ((as_of_us - times_us) // DAY_US + phase) // PRICE_DAYS
-        past = _PAST_FACTORS[_PAST_SHARES.pick(lane(self._streams("products", "past").bits(products * 64 + periods_ago), 0))]
+        past = _PAST_FACTORS[
+            _PAST_SHARES.pick(lane(self._streams("products", "past").bits(products * 64 + periods_ago), 0))
+        ]
         cents = self.sku_cents[skus]
-        return np.where(periods_ago == 0, cents, cents // 100 * past // 100 * 100 + cents % 100)
+        return np.asarray(np.where(periods_ago == 0, cents, cents // 100 * past // 100 * 100 + cents % 100))
 
 
 def _prices(leaf: Ints, streams: Streams, rows: Ints) -> Ints:
@@ -179,4 +181,4 @@ def _prices(leaf: Ints, streams: Streams, rows: Ints) -> Ints:
     low = np.array([leaf.price[0] for _, leaf in TREE.leaves], np.float64)[leaf]
     high = np.array([leaf.price[1] for _, leaf in TREE.leaves], np.float64)[leaf]
     units = np.floor(low * (high / low) ** streams("products", "price").uniform(rows)).astype(np.int64)
-    return units * 100 + _CENTS[_CENTS_SHARES.pick(lane(streams("products", "ending").bits(rows), 0))]
+    return np.asarray(units * 100 + _CENTS[_CENTS_SHARES.pick(lane(streams("products", "ending").bits(rows), 0))])

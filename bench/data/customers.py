@@ -54,8 +54,8 @@ def buyers(world: World, region: int, times_us: Ints, rows: Ints) -> Ints:
     joined = np.floor(late * world.demand[region].before(times_us)).astype(np.int64) - 1
     is_late = world.streams("orders", "is late").uniform(rows) * (early + joined) < joined
     draw = world.streams("orders", "user").uniform(rows)
-    old = regular(draw, early)
-    return world.users.starts[region] + np.where(is_late, early + (draw * np.maximum(joined, 0)).astype(np.int64), old)
+    new = early + (draw * np.maximum(joined, 0)).astype(np.int64)
+    return np.asarray(world.users.starts[region] + np.where(is_late, new, regular(draw, early)))
 
 
 def regular(draws: Floats, count: int) -> Ints:

@@ -34,7 +34,7 @@ class Column(Protocol):
         """Which rows are NULL."""
         ...
 
-    def parts(self, fmt: Format) -> Sequence[Part]:
+    def parts(self, fmt: Format, /) -> Sequence[Part]:
         """Return the value's bytes in a format, without length or separator."""
         ...
 
@@ -173,7 +173,7 @@ class Null:
 
     null: Flags | None = None
 
-    def parts(self, fmt: Format) -> Sequence[Part]:
+    def parts(self, _: Format) -> Sequence[Part]:
         """Return nothing: the caller writes NULL."""
         return []
 
@@ -229,12 +229,12 @@ def encode(columns: Sequence[Column], rows: int, fmt: Format) -> bytes:
         if isinstance(slot.part, bytes):
             matrix[:, slot.start : slot.end] = np.frombuffer(slot.part, np.uint8)
     is_dense = not any(slot.is_ragged or slot.shown is not None for slot in slots)
-    out = []
+    out: list[bytes | memoryview] = []
     for first in range(0, rows, _ROWS):
         span = slice(first, min(first + _ROWS, rows))
         count = span.stop - span.start
-        _paint(slots, span, matrix[:count], keep[:count], fmt)
-        out.append((matrix[:count] if is_dense else matrix[:count][keep[:count]]).tobytes())
+        _paint(slots, span, matrix[:count], keep[:count])
+        out.append(matrix[:count].tobytes() if is_dense else matrix[:count][keep[:count]].data)
     return b"".join(out)
 
 
@@ -246,11 +246,11 @@ def _slots(layout: Iterable[_Shown]) -> Iterator[_Slot]:
         at = end
 
 
-def _paint(slots: list[_Slot], rows: slice, matrix: Bytes, keep: Flags, fmt: Format) -> None:
+def _paint(slots: list[_Slot], rows: slice, matrix: Bytes, keep: Flags) -> None:
     for slot in slots:
         place = keep[:, slot.start : slot.end]
         if not isinstance(slot.part, bytes):
-            slot.part.paint(rows, matrix[:, slot.start : slot.end], fmt)
+            slot.part.paint(rows, matrix[:, slot.start : slot.end])
             if slot.is_ragged:
                 slot.part.mask(rows, place)
         if slot.shown is not None:

@@ -114,8 +114,8 @@ def _descriptions(world: World, rows: Ints) -> Columns:
     name = goods.names[rows]
     return {
         "description": Text(
-            *(b"The ", name, b" is made for ", use, b". It has ", first, b" and ", second, b". One of our "),
-            *(leaves[goods.category[rows]], b": a ", material, b" ", noun, b" by ", brand, b"."),
+            *(b"The ", name, b" is made for ", use, b". It has ", first, b" and ", second, b". From our "),
+            *(leaves[goods.category[rows]], b": ", material, b" ", noun, b" by ", brand, b"."),
         ),
         "short_description": Text(material, b" ", noun, b" with ", first, b"."),
     }
@@ -134,19 +134,17 @@ def _tags(world: World, rows: Ints) -> TextArray:
     leaves = Vocabulary(tuple(slug(leaf.name) for _, leaf in TREE.leaves))
     materials = Vocabulary(tuple(slug(word) for word in goods.words.materials.words.words))
     theme = lane(world.streams("products", "tags").bits(rows), 0) * len(_THEMES) >> 16
-    return TextArray(
-        roots[goods.root[rows]], leaves[goods.leaf[rows]], materials[goods.material[rows]], _THEMES[theme]
-    )
+    return TextArray(roots[goods.root[rows]], leaves[goods.leaf[rows]], materials[goods.material[rows]], _THEMES[theme])
 
 
 def _metadata(world: World, rows: Ints) -> Json:
     bits = world.streams("products", "metadata").bits(rows)
-    months = Digits(6 + 6 * (lane(bits, 1) * 5 >> 16))
+    carton = Digits(1 + (lane(bits, 1) * 48 >> 16))
     return Json(
         b'{"origin": "',
         _ORIGINS.json[lane(bits, 0) * len(_ORIGINS) >> 16],
-        b'", "warranty_months": ',
-        months,
+        b'", "units_per_carton": ',
+        carton,
         b', "recyclable": ',
         _TRUE_FALSE[lane(bits, 2) & 1],
         b"}",
@@ -170,7 +168,9 @@ def product_variants(world: World, rows: Ints) -> Columns:
         "sku": Text(goods.sku_codes[skus]),
         "name": Text(kinds[0][kind]),
         "price": Money(price, null=~goods.is_overridden[skus]),
-        "compare_price": Money(price * 6 // 500 * 100 + price % 100, null=~goods.is_overridden[skus] | (place % 2 == 1)),
+        "compare_price": Money(
+            price * 6 // 500 * 100 + price % 100, null=~goods.is_overridden[skus] | (place % 2 == 1)
+        ),
         "attributes": Json(kinds[1][kind]),
         "image_url": Text(b"https://img.example.com/variants/", goods.sku_codes[skus], b".jpg", null=place % 3 == 2),
         "sort_order": BigInt(place),

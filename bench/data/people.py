@@ -43,15 +43,15 @@ DOMAINS = {
     "en_AU": "example.com.au",
     "en_IN": "example.in",
 }
-# Number ranges that no one is called at, where a country sets some aside; seven digits follow.
+# Mobile prefixes to which seven digits make a number of the right length.
 PHONES = {
     "en_US": "+1 555 ",
-    "en_GB": "+44 7700 ",
+    "en_GB": "+44 770",
     "de_DE": "+49 1555 ",
-    "fr_FR": "+33 639 ",
-    "ja_JP": "+81 90 ",
-    "en_AU": "+61 491 ",
-    "en_IN": "+91 555 ",
+    "fr_FR": "+33 63",
+    "ja_JP": "+81 90 5",
+    "en_AU": "+61 49",
+    "en_IN": "+91 955 ",
 }
 
 

@@ -52,7 +52,9 @@ class SeedSpec:
     def __post_init__(self) -> None:
         scale_factor(self.scale)
         if not self.regions or len(set(self.regions)) != len(self.regions):
-            raise UsageError(f"regions '{','.join(self.regions)}' are empty or repeat one", hint="name each region once")
+            raise UsageError(
+                f"regions '{','.join(self.regions)}' are empty or repeat one", hint="name each region once"
+            )
         if not 0 <= self.seed < 2**63:
             raise UsageError(f"seed {self.seed} is out of range", hint="pass a number from 0 to 2^63 - 1")
 

@@ -34,11 +34,11 @@ class Piece(Protocol):
         """Bytes kept: one number when every row keeps all of ``width``."""
         ...
 
-    def paint(self, rows: slice, out: Bytes, fmt: Format) -> None:
+    def paint(self, rows: slice, out: Bytes) -> None:
         """Write the bytes."""
         ...
 
-    def mask(self, rows: slice, out: Flags) -> None:
+    def mask(self, rows: slice, out: Flags, /) -> None:
         """Write which bytes are kept; called only where lengths differ by row."""
         ...
 
@@ -115,14 +115,14 @@ class Word:
     @property
     def width(self) -> int:
         """The longest word."""
-        return self.table.matrix.shape[1]
+        return int(self.table.matrix.shape[1])
 
     @property
     def lengths(self) -> int | Ints:
         """The length of each row's word."""
         return self.table.lengths[self.numbers]
 
-    def paint(self, rows: slice, out: Bytes, fmt: Format) -> None:
+    def paint(self, rows: slice, out: Bytes) -> None:
         """Write the words."""
         out[:] = self.table.matrix[self.numbers[rows]]
 
@@ -142,18 +142,18 @@ class Fixed:
     @property
     def width(self) -> int:
         """Bytes of a row."""
-        return self.matrix.shape[1]
+        return int(self.matrix.shape[1])
 
     @property
     def lengths(self) -> int | Ints:
         """All of them."""
         return self.width
 
-    def paint(self, rows: slice, out: Bytes, fmt: Format) -> None:
+    def paint(self, rows: slice, out: Bytes) -> None:
         """Write the bytes."""
         out[:] = self.matrix[rows]
 
-    def mask(self, rows: slice, out: Flags) -> None:
+    def mask(self, _: slice, out: Flags) -> None:
         """Keep every byte."""
         out[:] = True
 
@@ -178,7 +178,7 @@ class Digits:
             return self.width
         return np.searchsorted(_TENS, self.values, side="right") + 1
 
-    def paint(self, rows: slice, out: Bytes, fmt: Format) -> None:
+    def paint(self, rows: slice, out: Bytes) -> None:
         """Write the digits, right-aligned."""
         put_digits(out, self.values[rows])
 

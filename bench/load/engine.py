@@ -4,6 +4,8 @@ Locust spawns and stops the users; what is measured goes through our recorder, b
 to milliseconds and know neither intended starts nor attempts.
 """
 
+import logging
+import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -23,8 +25,8 @@ from bench.load.clock import alarm
 from bench.load.health import Health
 from bench.load.sources import ClosedSource, OpenSource
 from bench.load.user import Equipment, ShopUser
-from bench.metrics.frame import Event, Frame
-from bench.metrics.recorder import Recorder
+from bench.metrics.frame import Event, Frame, GeneratorCell
+from bench.metrics.recorder import Batch, Recorder
 from bench.scenario.model import Scenario
 from bench.scenario.schedule import Schedule
 from bench.target.base import Target
@@ -32,6 +34,7 @@ from bench.units import NS_PER_S
 
 CONNECT_WITHIN_S = 60.0
 HEAD_START_S = 0.3
+SWITCH_INTERVAL_S = 0.0005
 LOST_AFTER_FRAMES = 5
 _GONE = frozenset({"connection_refused", "connection_lost", "cannot_connect_now"})
 
@@ -94,6 +97,7 @@ class Engine:
     _users: dict[str, int] = field(default_factory=dict)
     _connected: int = 0
     _silent_frames: int = 0
+    _hurried: bool = False
     _origin_ns: int = 0
     _frames: int = 0
     _kits: list[Equipment] = field(default_factory=list)
@@ -108,8 +112,9 @@ class Engine:
         )
         self._stop = Signal()
 
-    def interrupt(self) -> None:
-        """Stop arrivals, let sessions in flight end, and finish the run as interrupted."""
+    def interrupt(self, *, at_once: bool = False) -> None:
+        """Stop arrivals, let sessions in flight end (or not, ``at_once``), and finish the run as interrupted."""
+        self._hurried = self._hurried or at_once
         self._end(Ended("interrupted", "stopped by the user", interrupted_at_s=self._elapsed_s()))
 
     def run(self) -> Ended:
@@ -126,6 +131,8 @@ class Engine:
 
     def _spawn(self, runner: Any) -> None:
         total = sum(self._users.values())
+        # Locust warns of high spawn rates; ours open all connections before anything is measured.
+        logging.getLogger("locust").setLevel(logging.ERROR)
         runner.start(total, spawn_rate=total)
         with gevent.Timeout(
             CONNECT_WITHIN_S, TargetError(f"{total} users could not connect in {CONNECT_WITHIN_S:g} s")
@@ -140,10 +147,12 @@ class Engine:
 
     def _measure(self) -> Ended:
         # What was recorded while connecting belongs to no phase.
-        self.recorder.frame(0, 0.0, 0.0, None, {})
+        self.recorder.take(0, 0.0, 0.0)
         self._origin_ns = time.perf_counter_ns() + int(HEAD_START_S * NS_PER_S)
         for kit in self._kits:
             kit.origin_ns = self._origin_ns
+        # The thread that folds and writes must not keep the interpreter for the usual 5 ms at a time.
+        sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._health.start()
         self._announce_phases()
         dispatcher = gevent.spawn(self.source.dispatch, self._origin_ns, alarm())
@@ -174,7 +183,7 @@ class Engine:
 
     def _await_idle(self) -> None:
         with gevent.Timeout(self.plan.scenario.drain, False):
-            while (self.source.busy or self.source.queued) and not self._is_lost():
+            while (self.source.busy or self.source.queued) and not (self._is_lost() or self._hurried):
                 gevent.sleep(0.02)
 
     def _is_lost(self) -> bool:
@@ -207,11 +216,16 @@ class Engine:
         self._frames += 1
         server = self.observer.collect()
         generator = self._health.cell(sum(self._users.values()), self.source.busy, self.source.queued)
-        frame = self.recorder.frame(self._frames, self._elapsed_s(), time.time(), generator, server)
-        # A commit to disk takes milliseconds; on the event loop they would be added to every answer in flight.
-        gevent.get_hub().threadpool.apply(self.sink, (frame,))
+        batch = self.recorder.take(self._frames, self._elapsed_s(), time.time())
+        # Folding and a commit to disk take milliseconds; on the event loop they would delay every arrival and answer.
+        frame = gevent.get_hub().threadpool.apply(self._store, (batch, generator, server))
         self.progress(frame)
         self._watch_target(frame)
+
+    def _store(self, batch: Batch, generator: GeneratorCell, server: dict[str, float]) -> Frame:
+        frame = batch.fold(generator, server)
+        self.sink(frame)
+        return frame
 
     def _watch_target(self, frame: Frame) -> None:
         if not self.plan.target.is_alive():

@@ -89,12 +89,20 @@ class _Samples(Generic[Label]):
             self.labels.append(label)
         return found
 
-    def drain(self) -> Iterator[tuple[Label, int, list[Ints]]]:
-        """Yield (label, phase, values by column) of all samples, and forget them."""
-        keys = np.array(self.keys, np.int64)
-        columns = [np.array(column, np.int64) for column in self.columns]
+    def take(self) -> "_Samples[Label]":
+        """Return what was recorded so far as samples of their own, and start anew."""
+        taken = _Samples(self.width, self.labels, self.numbers, self.keys)
+        taken.columns = self.columns
         self.keys = array("q")
         self.columns = tuple(array("q") for _ in range(self.width))
+        return taken
+
+    def groups(self) -> Iterator[tuple[Label, int, list[Ints]]]:
+        """Yield (label, phase, values by column) of all samples."""
+        keys = np.array(self.keys, np.int64)
+        columns = [np.array(column, np.int64) for column in self.columns]
+        if not len(keys):
+            return
         order = np.argsort(keys, kind="stable")
         found, starts = np.unique(keys[order], return_index=True)
         for key, rows in zip(found.tolist(), np.split(order, starts[1:]), strict=True):
@@ -193,38 +201,65 @@ class Recorder:
         else:
             heappushpop(self._slow, item)
 
-    def frame(
-        self, number: int, elapsed_s: float, unix_s: float, generator: GeneratorCell | None, server: dict[str, float]
-    ) -> Frame:
-        """Return everything recorded since the last frame, and forget it."""
-        retries, self._retries = self._retries, {}
-        slow, self._slow = self._slow, []
-        journal, self._journal = self._journal, []
-        events, self._events = self._events, []
+    def take(self, number: int, elapsed_s: float, unix_s: float) -> "Batch":
+        """Return everything recorded since the last time, and forget it; costs microseconds, whatever was recorded."""
+        batch = Batch(
+            number,
+            elapsed_s,
+            unix_s,
+            self._phases,
+            self._transactions.take(),
+            self._statements.take(),
+            self._arrivals.take(),
+            self._counts,
+            self._retries,
+            self._journal,
+            self._events,
+            self._slow,
+        )
+        self._counts, self._retries = {}, {}
+        self._journal, self._events, self._slow = [], [], []
+        return batch
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """One second's raw samples.  ``fold`` makes the frame; it is pure, so it may run on another thread."""
+
+    number: int
+    elapsed_s: float
+    unix_s: float
+    phases: tuple[str, ...]
+    transactions: _Samples[TransactionLabel]
+    statements: _Samples[StatementLabel]
+    arrivals: _Samples[ArrivalLabel]
+    counts: dict[tuple[ArrivalLabel, int], _Count]
+    retries: dict[RetryLabel, list[int]]
+    journal: list[JournalEntry]
+    events: list[Event]
+    slow: list[tuple[float, int, SlowSample]]
+
+    def fold(self, generator: GeneratorCell | None, server: dict[str, float]) -> Frame:
+        """Return the frame of these samples."""
         return Frame(
-            number=number,
-            elapsed_s=elapsed_s,
-            unix_s=unix_s,
+            number=self.number,
+            elapsed_s=self.elapsed_s,
+            unix_s=self.unix_s,
             transactions=tuple(self._transaction_cells()),
             statements=tuple(self._statement_cells()),
-            retries=tuple(
-                RetryCell(
-                    self._phases[key.phase], key.region, key.transaction, key.statement, key.reason, count, wasted
-                )
-                for key, (count, wasted) in retries.items()
-            ),
+            retries=tuple(self._retry_cells()),
             arrivals=tuple(self._arrival_cells()),
             generator=generator,
             server=server,
-            journal=tuple(journal),
-            events=tuple(events),
-            slow=tuple(sample for _, _, sample in sorted(slow, reverse=True)),
+            journal=tuple(self.journal),
+            events=tuple(self.events),
+            slow=tuple(sample for _, _, sample in sorted(self.slow, reverse=True)),
         )
 
     def _transaction_cells(self) -> Iterator[TransactionCell]:
-        for label, phase, (response, service, attempts) in self._transactions.drain():
+        for label, phase, (response, service, attempts) in self.transactions.groups():
             yield TransactionCell(
-                self._phases[phase],
+                self.phases[phase],
                 label.region,
                 label.name,
                 label.outcome,
@@ -236,13 +271,18 @@ class Recorder:
             )
 
     def _statement_cells(self) -> Iterator[StatementCell]:
-        for label, phase, (durations, oks) in self._statements.drain():
+        for label, phase, (durations, oks) in self.statements.groups():
             errors = len(oks) - int(oks.sum())
-            yield StatementCell(self._phases[phase], *label, len(durations), errors, Histogram.of(durations))
+            yield StatementCell(self.phases[phase], *label, len(durations), errors, Histogram.of(durations))
+
+    def _retry_cells(self) -> Iterator[RetryCell]:
+        for label, (count, wasted) in self.retries.items():
+            phase, region, transaction, statement, reason = label
+            yield RetryCell(self.phases[phase], region, transaction, statement, reason, count, wasted)
 
     def _arrival_cells(self) -> Iterator[ArrivalCell]:
-        counts, self._counts = self._counts, {}
-        for label, phase, (lag, dispatch) in self._arrivals.drain():
+        counts = dict(self.counts)
+        for label, phase, (lag, dispatch) in self.arrivals.groups():
             count = counts.pop((label, phase), _Count())
             yield self._arrival_cell(label, phase, count, Histogram.of(lag), Histogram.of(dispatch))
         for (label, phase), count in counts.items():
@@ -252,7 +292,7 @@ class Recorder:
         self, label: ArrivalLabel, phase: int, count: _Count, lag: Histogram, dispatch: Histogram
     ) -> ArrivalCell:
         return ArrivalCell(
-            self._phases[phase],
+            self.phases[phase],
             label.region,
             label.session,
             count.offered,

@@ -36,7 +36,8 @@ _PACKAGES = ("bench", "bench.reports", "bench.scenarios", "bench.schema", "bench
 class RunWriter:
     """The folder of one run while it takes place; also a context manager that closes it.
 
-    Any thread may call it, one at a time.  Raises UsageError when the folder cannot be written, holds a run already or is part of the installed package.
+    Any thread may call it, one at a time.  Raises UsageError when the folder cannot be written, holds a run already or is
+    part of the installed package.
     """
 
     def __init__(self, path: Path) -> None:

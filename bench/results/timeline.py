@@ -67,7 +67,7 @@ class _Builder:
         self.frames: dict[int, int] = {}
         spans = self._place_frames()
         self.size = max(spans, default=-1) + 1
-        self.covered = np.array([spans.get(place, 0.0) for place in range(self.size)])
+        self.covered: Floats = np.array([spans.get(place, 0.0) for place in range(self.size)], np.float64)
         self.counts: defaultdict[tuple[str, str | None], Floats] = defaultdict(lambda: np.zeros(self.size))
         self.seen: set[str] = set()
 
@@ -153,7 +153,8 @@ class _Builder:
         def rate(what: str) -> Floats:
             if what not in self.seen and what in ("offered", "dropped", "ended"):
                 return np.full(self.size, np.nan)
-            return self.counts[what, region] / self.covered
+            values: Floats = self.counts[what, region] / self.covered
+            return values
 
         columns = percentiles[region]
         return Series(

@@ -50,7 +50,7 @@ def _validity(summary: Summary) -> Part | None:
 
 def _data(summary: Summary) -> Part | None:
     broken = summary.broken
-    oversold = f"{summary.oversold} units were sold beyond the stock" if summary.oversold else ""
+    oversold = f"{plural(summary.oversold, 'unit')} sold beyond the stock" if summary.oversold else ""
     if not broken and not oversold:
         return None
     lines = tuple(f"{finding.title}: {plural(finding.violations, 'violation')}" for finding in broken)

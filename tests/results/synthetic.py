@@ -1,4 +1,4 @@
-"""Runs of known content, written through the real ``RunWriter``: a flash sale in four regions with raw samples kept beside."""
+"""Runs of known content, written through the real ``RunWriter``: a flash sale in four regions, raw samples kept."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -96,6 +96,7 @@ class Maker:
         self.raw = Raw()
         self.rate, self.dropped, self.stall_ms = rate, dropped, stall_ms
         self.orders = 0
+        self.pending = defaultdict(int)
 
     def frame(self, second: int) -> Frame:
         phase = phase_at(second)
@@ -107,7 +108,7 @@ class Maker:
             unix_s=1_772_360_100.0 + second,
             transactions=tuple(cells),
             statements=tuple(c for region in REGIONS for c in self._statements(phase, region, busy)),
-            retries=tuple(self._retries(phase, region, busy) for region in REGIONS if phase == "spike"),
+            retries=tuple(self._retries(phase)),
             arrivals=tuple(self._arrivals(phase, region, busy) for region in REGIONS),
             generator=GeneratorCell(0.2 * busy, self.stall_ms, 1.5, 200, 60 * busy, 4 * busy),
             server={"xact_commit": 1000.0 + 160 * second, "deadlocks": 0.0, "blks_read": 50.0 + second},
@@ -136,14 +137,23 @@ class Maker:
             ]
         for name, outcome, kind, median_ms, n in plan:
             response, service = self._samples(region, median_ms, n)
-            extra = int(self.rng.integers(0, 8)) if name == "checkout" and phase == "spike" else 0
+            aborted = self._abort(phase, region, outcome, n) if name == "checkout" and phase == "spike" else 0
+            attempts = n + aborted - (n if outcome == "retries exhausted" else 0)
             key = (phase, region, name, outcome)
             self.raw.response[key] += response.tolist()
             self.raw.service[key] += service.tolist()
-            self.raw.attempts[key] += n + extra
+            self.raw.attempts[key] += attempts
             yield TransactionCell(
-                phase, region, name, outcome, kind, n, n + extra, Histogram.of(response), Histogram.of(service)
+                phase, region, name, outcome, kind, n, attempts, Histogram.of(response), Histogram.of(service)
             )
+
+    def _abort(self, phase, region, outcome, n):
+        """Abort some attempts: of failures three each, all in vain; of the others one or another."""
+        count = 3 * n if outcome == "retries exhausted" else int(self.rng.integers(0, 9))
+        reason = "serialization_failure" if self.rng.random() < 0.8 else "deadlock_detected"
+        self.raw.aborts[phase, region, reason] += count
+        self.pending[region, reason] += count
+        return count
 
     def _statements(self, phase, region, busy):
         plan = (
@@ -158,11 +168,10 @@ class Maker:
                 phase, region, transaction, statement, n, int(statement == "COMMIT"), Histogram.of(time)
             )
 
-    def _retries(self, phase, region, busy):
-        count = int(self.rng.integers(1, 9))
-        reason = "serialization_failure" if self.rng.random() < 0.8 else "deadlock_detected"
-        self.raw.aborts[phase, region, reason] += count
-        return RetryCell(phase, region, "checkout", "COMMIT", reason, count, count * 21_000_000)
+    def _retries(self, phase):
+        pending, self.pending = self.pending, defaultdict(int)
+        for (region, reason), count in pending.items():
+            yield RetryCell(phase, region, "checkout", "COMMIT", reason, count, count * 21_000_000)
 
     def _arrivals(self, phase, region, busy):
         offered = self.rate * busy
@@ -182,7 +191,7 @@ class Maker:
 
     def _events(self, second):
         if second == T0_S:
-            return (Event(float(second), "sale_opened", "the sale opened"),)
+            return (Event(float(second), "sale_opens", "spike"),)
         return ()
 
     def _slow(self, phase, second):
@@ -233,3 +242,41 @@ def write_empty(path: Path, status=None) -> None:
         writer.write_manifest(manifest())
         if status:
             writer.finish(status, "no server", None)
+
+
+def write_tiny(path: Path) -> None:
+    """Write a run of two seconds whose every number can be worked out by hand and depends on no random stream."""
+    ms = 1_000_000
+
+    def times(*values):
+        return Histogram.of(np.array(values, np.int64) * ms)
+
+    phases = [{"name": "steady", "start_s": 0, "duration_s": 2, "measured": True}]
+    fields = {"regions": ("us-east", "eu-west"), "distance_ms": {"us-east": 0.0, "eu-west": 80.0}}
+    target = manifest().target.model_dump() | {"gateways": {}, "settings": {"search_path": "shop|public"}}
+    scenario = {"name": "tiny_sale", "question": "Is 1 < 2 | 3?", "t0_s": 0.0, "phases": phases}
+    cells = (
+        TransactionCell("steady", "us-east", "checkout", "ok", "ok", 4, 6, times(10, 20, 30, 40), times(9, 19, 29, 39)),
+        TransactionCell("steady", "us-east", "checkout", "sold out", "business", 1, 1, times(5), times(5)),
+        TransactionCell("steady", "eu-west", "checkout", "ok", "ok", 2, 2, times(170, 180), times(168, 178)),
+        TransactionCell("steady", "eu-west", "session:buy", "ok", "ok", 2, 2, times(190, 200), times(188, 198)),
+    )
+    frames = (
+        Frame(
+            1, 1.0, 1000.0, cells,
+            statements=(StatementCell("steady", "us-east", "checkout", "COMMIT", 5, 2, times(1, 2, 3, 4, 5)),),
+            retries=(RetryCell("steady", "us-east", "checkout", "COMMIT", "serialization_failure", 2, 30 * ms),),
+            arrivals=(ArrivalCell("steady", "eu-west", "buy", 2, 2, 0, times(1, 2), times(0, 1)),),
+            generator=GeneratorCell(0.25, 8.0, 1.0, 10, 2, 0),
+            server={"xact_commit": 10.0},
+            events=(Event(0.0, "sale_opens", "steady"),),
+        ),
+        Frame(2, 2.0, 1001.0, generator=GeneratorCell(0.2, 4.0, 0.0, 10, 0, 0), server={"xact_commit": 16.0}),
+    )  # fmt: skip
+    with RunWriter(path) as writer:
+        writer.write_manifest(manifest(run_id="tiny", scenario=scenario, target=target, **fields))
+        for frame in frames:
+            writer.write_frame(frame)
+        writer.write_stock([StockRow("Mug|blue", "p-9", "us-east", 4, 5, 1, 0, 0.75)])
+        writer.write_findings([BROKEN, PASSED])
+        writer.finish("complete", "", judge(Evidence()))

@@ -5,11 +5,15 @@ import math
 import shutil
 import sqlite3
 
+import numpy as np
 import pytest
 
 from bench.errors import UsageError
+from bench.metrics.frame import Frame, TransactionCell
+from bench.metrics.histogram import Histogram
 from bench.results.files import connect, list_runs
 from bench.results.read import Run, find_run
+from bench.results.store import RunWriter
 from bench.results.timeline import read_timeline
 from tests.results.synthetic import LAST, REGIONS, manifest, write_empty, write_run
 
@@ -83,6 +87,22 @@ def test_one_bin_holds_the_percentiles_of_the_whole_run(sale):
         assert timeline.series[None].p50_ms[0] == pytest.approx(nearest_rank(pool, 50), rel=0.001)
 
 
+def test_late_short_and_long_frames_fall_into_the_right_bins(tmp_path):
+    session = TransactionCell("ramp", "us-east", "browse", "ok", "ok", 10, 10, Histogram.empty(), Histogram.empty())
+    ends = (1.003, 2.001, 5.002, 6.0, 7.004, 7.02)  # the loop stood still for 3 s; the last frame is of 16 ms
+    with RunWriter(tmp_path / "r") as writer:
+        writer.write_manifest(manifest())
+        for number, end in enumerate(ends):
+            writer.write_frame(Frame(number, end, 0.0, transactions=(session,)))
+    with Run.open(tmp_path / "r") as run:
+        committed = read_timeline(run).series[None].committed
+    assert len(committed) == 7
+    assert committed[[0, 1, 5]] == pytest.approx([10, 10, 10], rel=0.01)
+    assert np.isnan(committed[[2, 4]]).all()
+    assert committed[3] == pytest.approx(10 / 3, rel=0.01)
+    assert committed[6] == pytest.approx(20 / 1.02, rel=0.01)
+
+
 def test_an_empty_run_reads_as_killed(tmp_path):
     write_empty(tmp_path / "r")
     with Run.open(tmp_path / "r") as run:
@@ -154,10 +174,13 @@ def test_a_store_damaged_in_the_middle_is_a_usage_error(tmp_path):
     data = bytearray(store.read_bytes())
     data[8192 : len(data) - 4096] = b"\xff" * (len(data) - 12288)
     store.write_bytes(data)
-    with pytest.raises(UsageError, match="damaged|cannot be read"), Run.open(tmp_path / "r") as run:
-        assert run.cells
-        assert run.arrivals
-        assert run.statements
+
+    def read_all():
+        with Run.open(tmp_path / "r") as run:
+            return run.cells, run.arrivals, run.statements
+
+    with pytest.raises(UsageError, match=r"damaged|cannot be read"):
+        read_all()
 
 
 def test_a_store_that_may_not_be_locked_is_read_from_a_copy(tmp_path, monkeypatch):

@@ -1,6 +1,7 @@
 """The writer: what it refuses, and what a reader gets back from it."""
 
 import sqlite3
+from concurrent.futures import ThreadPoolExecutor
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -14,6 +15,11 @@ from bench.results.read import Run
 from bench.results.store import RunWriter
 from bench.stats.validity import Validity
 from tests.results.synthetic import BROKEN, PASSED, STOCK, Maker, manifest, write_empty, write_run
+
+
+def write_all(writer, frames):
+    for frame in frames:
+        writer.write_frame(frame)
 
 
 def test_refuses_a_folder_that_holds_a_run(tmp_path):
@@ -32,7 +38,7 @@ def test_refuses_the_installed_package():
 
 def test_unwritable_folder_is_a_usage_error_with_a_hint(tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot write to '.*file/r'") as caught:
+    with pytest.raises(UsageError, match=r"cannot write to '.*file/r'") as caught:
         RunWriter(tmp_path / "file" / "r")
     assert "--runs" in caught.value.hint
 
@@ -44,9 +50,9 @@ def test_full_disk_is_a_usage_error_and_leaves_whole_frames(tmp_path):
         writer.write_frame(maker.frame(0))
         pages = writer._db.execute("PRAGMA page_count").fetchone()[0]
         writer._db.execute(f"PRAGMA max_page_count = {pages}")
+        frames = [maker.frame(second) for second in range(1, 20)]
         with pytest.raises(UsageError, match="cannot write to"):
-            for second in range(1, 20):
-                writer.write_frame(maker.frame(second))
+            write_all(writer, frames)
     with Run.open(tmp_path / "r") as run:
         counts = dict(run.rows("SELECT frame, count(*) FROM transactions GROUP BY 1"))
         assert list(counts) == [frame for (frame,) in run.rows("SELECT frame FROM frames")]
@@ -159,3 +165,13 @@ def test_an_empty_frame_is_fine(tmp_path):
     with Run.open(tmp_path / "r") as run:
         assert run.cells == ()
         assert run.status == "killed"
+
+
+def test_frames_may_be_written_by_another_thread(tmp_path):
+    maker = Maker()
+    with RunWriter(tmp_path / "r") as writer, ThreadPoolExecutor(1) as pool:
+        writer.write_manifest(manifest())
+        pool.submit(writer.write_frame, maker.frame(0)).result()
+        writer.write_frame(maker.frame(1))
+    with Run.open(tmp_path / "r") as run:
+        assert run.last_s == 2.0

@@ -445,6 +445,15 @@ class TestHome:
         for slot in [slots[0], slots[2], again]:
             slot.release()
 
+    def test_release_leaves_the_lock_to_a_server_that_still_runs(self, fresh_home: Path) -> None:
+        slot = claim_slot(fresh_home, server_account())
+        inherited = os.dup(slot.lock_fd)
+        slot.release()
+        other = claim_slot(fresh_home, server_account())
+        assert other.number != slot.number
+        other.release()
+        os.close(inherited)
+
 
 def _fake_place(folder: Path, version: str) -> Place:
     (folder / "bin").mkdir(mode=0o755)

@@ -8,44 +8,29 @@ SELECT DISTINCT region::TEXT FROM orders ORDER BY 1;
 -- A page of a region's orders of a run, by id: those whose idempotency key ends with the run's tag.  Lines as text:
 -- product/variant/region of the warehouse/units, with a blank between.
 -- params: region text, since timestamptz, tag text, after uuid, page bigint
-WITH page AS (
-  SELECT region, id, order_number, idempotency_key, total_amount, status, created_at
-    FROM orders
-   WHERE region = %(region)s::crdb_internal_region AND id > %(after)s::UUID
-     AND created_at >= %(since)s::TIMESTAMPTZ AND right(idempotency_key::TEXT, 12) = %(tag)s::TEXT
-   ORDER BY id
-   LIMIT %(page)s::BIGINT
-), lines AS (
-  SELECT p.id, string_agg(oi.product_id::TEXT || '/' || COALESCE(oi.variant_id::TEXT, '') || '/'
-                          || COALESCE(w.region::TEXT, '') || '/' || oi.quantity::TEXT, ' ') AS lines
-    FROM page p
-    JOIN order_items oi ON oi.region = p.region AND oi.order_id = p.id
-    LEFT JOIN warehouses w ON w.id = oi.warehouse_id
-   GROUP BY p.id
-)
-SELECT p.region::TEXT, p.id::TEXT, p.order_number, p.idempotency_key::TEXT, p.total_amount, p.status, p.created_at,
-       COALESCE(l.lines, '') AS lines
-  FROM page p
-  LEFT JOIN lines l ON l.id = p.id
- ORDER BY p.id;
+SELECT o.region::TEXT, o.id::TEXT, o.order_number, o.idempotency_key::TEXT, o.total_amount::TEXT, o.status,
+       o.created_at,
+       COALESCE((SELECT string_agg(oi.product_id::TEXT || '/' || COALESCE(oi.variant_id::TEXT, '') || '/'
+                                   || COALESCE(w.region::TEXT, '') || '/' || oi.quantity::TEXT, ' ')
+                   FROM order_items oi
+                   LEFT JOIN warehouses w ON w.id = oi.warehouse_id
+                  WHERE oi.region = o.region AND oi.order_id = o.id), '') AS lines
+  FROM orders o
+ WHERE o.region = %(region)s::crdb_internal_region AND o.id > %(after)s::UUID
+   AND o.created_at >= %(since)s::TIMESTAMPTZ AND right(o.idempotency_key::TEXT, 12) = %(tag)s::TEXT
+ ORDER BY o.id
+ LIMIT %(page)s::BIGINT;
 
 -- name: journalled_orders
 -- Orders of a region by id, whatever their time and key; columns as in run_orders.
 -- params: region text, ids uuid[]
-WITH page AS (
-  SELECT region, id, order_number, idempotency_key, total_amount, status, created_at
-    FROM orders
-   WHERE region = %(region)s::crdb_internal_region AND id = ANY(%(ids)s::UUID[])
-), lines AS (
-  SELECT p.id, string_agg(oi.product_id::TEXT || '/' || COALESCE(oi.variant_id::TEXT, '') || '/'
-                          || COALESCE(w.region::TEXT, '') || '/' || oi.quantity::TEXT, ' ') AS lines
-    FROM page p
-    JOIN order_items oi ON oi.region = p.region AND oi.order_id = p.id
-    LEFT JOIN warehouses w ON w.id = oi.warehouse_id
-   GROUP BY p.id
-)
-SELECT p.region::TEXT, p.id::TEXT, p.order_number, p.idempotency_key::TEXT, p.total_amount, p.status, p.created_at,
-       COALESCE(l.lines, '') AS lines
-  FROM page p
-  LEFT JOIN lines l ON l.id = p.id
- ORDER BY p.id;
+SELECT o.region::TEXT, o.id::TEXT, o.order_number, o.idempotency_key::TEXT, o.total_amount::TEXT, o.status,
+       o.created_at,
+       COALESCE((SELECT string_agg(oi.product_id::TEXT || '/' || COALESCE(oi.variant_id::TEXT, '') || '/'
+                                   || COALESCE(w.region::TEXT, '') || '/' || oi.quantity::TEXT, ' ')
+                   FROM order_items oi
+                   LEFT JOIN warehouses w ON w.id = oi.warehouse_id
+                  WHERE oi.region = o.region AND oi.order_id = o.id), '') AS lines
+  FROM orders o
+ WHERE o.region = %(region)s::crdb_internal_region AND o.id = ANY(%(ids)s::UUID[])
+ ORDER BY o.id;

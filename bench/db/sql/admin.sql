@@ -42,3 +42,10 @@ BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY
 
 -- name: end_snapshot
 COMMIT
+
+-- name: clock
+-- The server's clock, against which orders are dated.
+SELECT clock_timestamp()
+
+-- name: tables_present
+SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'

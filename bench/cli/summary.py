@@ -1,0 +1,160 @@
+"""The summary of a run on the terminal: the verdict first, at most 25 lines of at most 100 columns, the paths last.
+
+Only ``console`` prints.  Columns have fixed widths and there are no boxes, so the text reads the same in a pipe; print it
+without wrapping (rich: ``soft_wrap=True``).
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from rich.console import Group as Renderables
+from rich.text import Text
+
+from bench.metrics.outcome import StockRow
+from bench.stats.records import Arrivals, Group, Summary
+from bench.stats.verdict import headline, plural
+from bench.units import format_duration, format_ms
+
+WIDTH = 100
+MAX_REGIONS = 8
+MAX_LINES = 25
+MAX_REASONS = 3
+_STYLES = {"good": "bold green", "caution": "bold yellow", "bad": "bold red"}
+_HEAD = (
+    f"{'':11}{'sessions/s':>17}{'tx/s':>8}{'response':>10}{'':30}{'service':>9}{'attempts':>9}\n"
+    f"{'region':<11}{'offered':>8}{'answered':>9}{'commits':>8}"
+    f"{'p50':>8}{'p95':>8}{'p99':>8}{'p99.9':>8}{'max':>8}{'p99':>9}{'/commit':>8}{'retry':>6}"
+)
+_DASH = "–"
+
+
+def render_summary(summary: Summary, paths: Sequence[Path] = ()) -> Renderables:
+    """Return the summary of a run as lines to print, without wrapping."""
+    return Renderables(*_lines(summary, paths))
+
+
+def summary_text(summary: Summary, paths: Sequence[Path] = ()) -> str:
+    """Return the same as plain text."""
+    return "\n".join(line.plain for line in _lines(summary, paths)) + "\n"
+
+
+def _lines(summary: Summary, paths: Sequence[Path]) -> list[Text]:
+    above = [*_verdict(summary), *(_table(summary) if summary.total.count else ()), *_aborts(summary)]
+    below = [_audit(summary), *(Text(str(path), no_wrap=True, overflow="ignore") for path in paths)]
+    lines = [*above, *_stock(summary, MAX_LINES - len(above) - len(below)), *below]
+    for line in lines:
+        line.rstrip()
+    return lines
+
+
+def _line(text: str, style: str = "") -> Text:
+    cut = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
+    return Text(cut, style=style, no_wrap=True, overflow="ignore")
+
+
+def _verdict(summary: Summary) -> Iterator[Text]:
+    head = headline(summary)
+    yield _line(head.title, _STYLES[head.level])
+    shown = head.reasons if len(head.reasons) <= MAX_REASONS else head.reasons[: MAX_REASONS - 1]
+    for reason in shown:
+        yield _line(f"  {reason}")
+    if len(shown) < len(head.reasons):
+        yield _line(f"  and {len(head.reasons) - len(shown)} more reasons, in the report")
+
+
+def _table(summary: Summary) -> Iterator[Text]:
+    for line in _HEAD.split("\n"):
+        yield _line(line, "dim")
+    rows = list(zip(summary.regions, summary.arrivals, strict=True))
+    for group, arrivals in rows[:MAX_REGIONS]:
+        yield _row(group.region or "", group, arrivals)
+    if len(rows) > MAX_REGIONS:
+        yield _line(f"and {len(rows) - MAX_REGIONS} more regions, in the report")
+    yield _row("all", summary.total, summary.total_arrivals)
+    far = [f"{region} {ms:.3g} ms" for region, ms in summary.distance_ms.items() if ms > 0]
+    if far:
+        yield _line(f"emulated distance included: {', '.join(far)}", "dim")
+
+
+def _row(name: str, group: Group, arrivals: Arrivals) -> Text:
+    response, service = group.response, group.service
+    times = (response.p50_ms, response.p95_ms, response.p99_ms, response.p999_ms, response.max_ms)
+    per_commit = _DASH if group.attempts_per_commit is None else f"{group.attempts_per_commit:.3f}"
+    return _line(
+        f"{name[:10]:<11}{_rate(arrivals.offered_per_s):>8}{_rate(arrivals.ended_per_s):>9}"
+        f"{_rate(group.committed_per_s):>8}{''.join(f'{_ms(value):>8}' for value in times)}"
+        f"{_ms(service.p99_ms):>9}{per_commit:>8}{_count(group.retries):>6}"
+    )
+
+
+def _aborts(summary: Summary) -> Iterator[Text]:
+    total = summary.total
+    if not total.count:
+        return
+    if not total.aborts:
+        yield _line("retries: none")
+        return
+    shown = ", ".join(f"{row.reason} {row.count:,} ({format_ms(row.wasted_ms)})" for row in total.aborts[:4])
+    more = f", {len(total.aborts) - 4} more" if len(total.aborts) > 4 else ""
+    wasted = format_ms(sum(row.wasted_ms for row in total.aborts))
+    yield _line(f"retries: {wasted} wasted: {shown}{more}")
+    if total.failed:
+        failures = [row for row in total.outcomes if row.kind == "failure"]
+        yield _line(f"failures: {', '.join(f'{row.outcome} {row.count:,}' for row in failures[:4])}")
+
+
+def _stock(summary: Summary, room: int) -> Iterator[Text]:
+    rows = summary.stock
+    if not rows:
+        return
+    shown = len(rows) if len(rows) + 1 <= room else max(0, room - 2)
+    yield _line(f"{'stock':<44}{'offered':>9}{'sold':>9}{'oversold':>10}{'left':>9}{'sold out after':>17}", "dim")
+    # Oversold rows first, then those with most sold: what is cut off is what matters least.
+    ordered = sorted(rows, key=lambda row: (-row.oversold, -row.sold))
+    for row in ordered[:shown]:
+        yield _stock_row(row)
+    if len(rows) > shown:
+        yield _line(_sums(f"all {len(rows)} rows", rows))
+
+
+def _stock_row(row: StockRow) -> Text:
+    gone = "not sold out" if row.sold_out_after_s is None else format_duration(row.sold_out_after_s)
+    text = _sums(f"{row.item[:28]}, {row.region}", [row])
+    return _line(f"{text}{gone:>17}", "red" if row.oversold else "")
+
+
+def _sums(name: str, rows: Sequence[StockRow]) -> str:
+    offered, sold = sum(row.offered for row in rows), sum(row.sold for row in rows)
+    oversold, left = sum(row.oversold for row in rows), sum(row.left for row in rows)
+    return f"{name[:43]:<44}{offered:>9,}{sold:>9,}{oversold:>10,}{left:>9,}"
+
+
+def _audit(summary: Summary) -> Text:
+    if not summary.is_audited:
+        return _line("audit: did not run")
+    broken = summary.broken
+    if not broken:
+        return _line(f"audit: {plural(len(summary.findings), 'rule')} checked, all hold")
+    names = ", ".join(finding.rule for finding in broken)
+    return _line(f"audit: {len(broken)} of {plural(len(summary.findings), 'rule')} broken: {names}", "red")
+
+
+def _rate(value: float | None) -> str:
+    if value is None:
+        return _DASH
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _ms(value: float | None) -> str:
+    """Milliseconds in at most seven characters: a column of them lines up."""
+    if value is None:
+        return _DASH
+    if value >= 100_000:
+        return f"{value / 1000:.0f} s"
+    if value >= 1000:
+        return f"{value / 1000:.2f} s"
+    return f"{value:.0f} ms" if value >= 100 else f"{value:.1f} ms"
+
+
+def _count(value: int) -> str:
+    return f"{value:,}" if value < 100_000 else f"{value / 1000:,.0f}k"

@@ -1,0 +1,77 @@
+"""Fixtures: one embedded server for the whole session, and an empty database for each test that asks."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import uuid
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from bench.target.embedded import EmbeddedServer, ServerOptions
+
+# Short of durability, which no test here is about: the tests' own server may forget what it wrote when the machine dies.
+_SETTINGS = {"max_connections": "200", "fsync": "off", "max_locks_per_transaction": "256", "jit": "off"}
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A BENCH_HOME that an ordinary account may enter, also where the tests run as root."""
+    folder = Path(tempfile.mkdtemp(prefix="shopbench-tests-", dir="/var/tmp" if os.path.isdir("/var/tmp") else None))
+    folder.chmod(0o755)
+    yield folder
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def server(home: Path) -> Iterator[EmbeddedServer]:
+    with EmbeddedServer.start(home, ServerOptions(_SETTINGS)) as running:
+        yield running
+
+
+@pytest.fixture(scope="session")
+def pg_url(server: EmbeddedServer) -> str:
+    """The server's own database."""
+    return server.url()
+
+
+@pytest.fixture
+def fresh_database(server: EmbeddedServer) -> Iterator[str]:
+    """The URL of an empty database, dropped afterwards."""
+    name = f"test_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
+    yield server.url(name)
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+
+
+Bench = Callable[..., "subprocess.CompletedProcess[str]"]
+
+
+@pytest.fixture
+def bench(home: Path, tmp_path: Path) -> Bench:
+    """Run the real command in a folder of its own and return what it said."""
+
+    def run(*arguments: str, timeout: float = 120, **environment: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            [command(), *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "BENCH_HOME": str(home), "NO_COLOR": "1", **environment},
+            capture_output=True,
+            text=True,
+            timeout=timeout,
+            check=False,
+        )
+
+    return run
+
+
+def command() -> str:
+    """The installed ``bench`` beside this interpreter."""
+    return str(Path(sys.executable).with_name("bench"))

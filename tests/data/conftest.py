@@ -1,0 +1,91 @@
+"""A tiny data set, loaded once for the session; its tests only read it, or roll back."""
+
+import uuid
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+import psycopg
+import pytest
+
+from bench.data.blocks import DataSet
+from bench.data.loader import LoadReport, Progress, load
+from bench.data.spec import SeedSpec
+from bench.db import bulk
+from bench.db.ddl import load_schema
+
+REGIONS = ("us-east", "us-west", "eu-west", "asia-pac")
+AS_OF = date(2026, 11, 1)
+TINY = SeedSpec("tiny", 7, AS_OF, REGIONS)
+
+
+@dataclass(frozen=True)
+class Loaded:
+    url: str
+    spec: SeedSpec
+    report: LoadReport
+    progress: list[Progress]
+
+    def rows(self, query: str) -> list[tuple[Any, ...]]:
+        with psycopg.connect(self.url) as connection:
+            return connection.execute(query).fetchall()
+
+    def value(self, query: str) -> Any:
+        return self.rows(query)[0][0]
+
+
+def fill(url: str, spec: SeedSpec, variant: str = "pg", connections: int = 2) -> Loaded:
+    progress: list[Progress] = []
+    report = load(
+        lambda: psycopg.connect(url, autocommit=True),
+        load_schema(variant, spec.regions, spec.as_of),
+        spec,
+        connections=connections,
+        progress=progress.append,
+    )
+    return Loaded(url, spec, report, progress)
+
+
+def checksums(url: str) -> dict[str, tuple[int, str]]:
+    """Return (rows, sum of the rows' hashes) of each table: the same for any order of loading."""
+    found = {}
+    with psycopg.connect(url) as connection:
+        connection.execute("SET timezone = 'UTC'")
+        for table in load_schema("pg", REGIONS, AS_OF).model.tables:
+            query = f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM {table.name} t"
+            found[table.name] = connection.execute(query).fetchone()
+    return found
+
+
+@pytest.fixture(scope="session")
+def database(pg_url: str) -> Iterator[str]:
+    """The URL of an empty database that lives as long as the session."""
+    name = f"data_{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+    base, _, _ = pg_url.rpartition("/")
+    yield f"{base}/{name}"
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def tiny(database: str) -> Loaded:
+    return fill(database, TINY)
+
+
+@pytest.fixture(scope="session")
+def tiny_data() -> DataSet:
+    return DataSet(TINY)
+
+
+@pytest.fixture(scope="session")
+def small_data() -> DataSet:
+    return DataSet(SeedSpec("small", 7, AS_OF, REGIONS))
+
+
+@pytest.fixture
+def as_text(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Load in CockroachDB's format."""
+    monkeypatch.setattr(bulk, "copy_format", lambda dialect: "text")

@@ -1,0 +1,251 @@
+"""The retry loop against a real server: forced conflicts, lost answers, the same inputs again."""
+
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from random import Random
+
+import psycopg
+import pytest
+
+from bench.db.catalogue import Catalogue
+from bench.db.connection import connect
+from bench.db.retry import Business, Conflict, Outcome, Retrier, RetryPolicy, Transaction
+from bench.db.session import Effects, Session
+
+SQL = """
+-- name: make
+CREATE TABLE stock (id BIGINT PRIMARY KEY, units BIGINT NOT NULL)
+
+-- name: fill
+INSERT INTO stock VALUES (1, 10), (2, 10)
+
+-- name: read
+-- params: id bigint
+SELECT units FROM stock WHERE id = %(id)s
+
+-- name: take
+-- params: id bigint
+UPDATE stock SET units = units - 1 WHERE id = %(id)s
+
+-- name: die
+SELECT pg_terminate_backend(pg_backend_pid())
+
+-- name: divide
+SELECT 1 / 0
+"""
+
+
+@dataclass
+class Log:
+    statements: list[tuple[str, bool]] = field(default_factory=list)
+    retries: list[tuple[str, str, int]] = field(default_factory=list)
+
+    def statement(self, name: str, started_ns: int, ended_ns: int, ok: bool) -> None:
+        assert ended_ns >= started_ns
+        self.statements.append((name, ok))
+
+    def retry(self, statement: str, reason: str, wasted_ns: int) -> None:
+        self.retries.append((statement, reason, wasted_ns))
+
+
+@dataclass
+class Shop:
+    url: str
+    catalogue: Catalogue
+    isolation: str = "serializable"
+    sessions: list[Session] = field(default_factory=list)
+
+    def retrier(self, policy: RetryPolicy | None = None) -> tuple[Retrier, Log]:
+        log = Log()
+        effects = Effects(time.perf_counter_ns, time.sleep)
+        options = [f"default_transaction_isolation={self.isolation}"]
+        session = Session("us-east", lambda: connect(self.url, options=options), self.catalogue, log, effects)
+        self.sessions.append(session)
+        return Retrier(session, policy or RetryPolicy(), effects, log), log
+
+    def units(self, row: int) -> int:
+        with psycopg.connect(self.url) as connection:
+            found = connection.execute("SELECT units FROM stock WHERE id = %s", (row,)).fetchone()
+            assert found is not None
+            return int(found[0])
+
+
+@pytest.fixture
+def shop(fresh_database: str, tmp_path: Path) -> Iterator[Shop]:
+    (tmp_path / "stock.sql").write_text(SQL)
+    catalogue = Catalogue.load([tmp_path], "postgres")
+    with psycopg.connect(fresh_database, autocommit=True) as connection:
+        connection.execute(catalogue["make"].sql)
+        connection.execute(catalogue["fill"].sql)
+    made = Shop(fresh_database, catalogue)
+    yield made
+    for session in made.sessions:
+        session.drop()
+
+
+def take(meanwhile: Callable[[int], None]) -> Callable[[Session], int]:
+    attempts = 0
+
+    def body(session: Session) -> int:
+        nonlocal attempts
+        attempts += 1
+        units: int = session.execute("read", {"id": 1})[0][0]
+        meanwhile(attempts)
+        session.execute("take", {"id": 1})
+        return units
+
+    return body
+
+
+def elsewhere(shop: Shop) -> None:
+    with psycopg.connect(shop.url) as connection:
+        connection.execute("UPDATE stock SET units = units - 1 WHERE id = 1")
+
+
+def test_a_conflict_is_retried_and_counted_by_reason(shop: Shop) -> None:
+    retrier, log = shop.retrier()
+    done = retrier.run(Transaction(take(lambda n: elsewhere(shop) if n <= 2 else None)), Random(1))
+    assert (done.outcome, done.kind, done.attempts, done.value) == ("ok", "ok", 3, 8)
+    assert [(statement, reason) for statement, reason, _ in log.retries] == [("take", "concurrent_update")] * 2
+    assert all(wasted > 0 for *_, wasted in log.retries)
+    assert shop.units(1) == 7
+
+
+def test_it_gives_up_after_the_last_attempt(shop: Shop) -> None:
+    retrier, log = shop.retrier(RetryPolicy(max_attempts=3))
+    done = retrier.run(Transaction(take(lambda _: elsewhere(shop))), Random(1))
+    assert (done.outcome, done.kind, done.attempts) == ("concurrent_update", "failure", 3)
+    assert len(log.retries) == 3
+
+
+def test_the_budget_ends_it(shop: Shop) -> None:
+    retrier, _ = shop.retrier(RetryPolicy(budget_s=0.0))
+    done = retrier.run(Transaction(take(lambda _: elsewhere(shop))), Random(1))
+    assert (done.kind, done.attempts) == ("failure", 1)
+
+
+def test_a_fault_that_is_no_conflict_is_not_retried(shop: Shop) -> None:
+    retrier, log = shop.retrier()
+    done = retrier.run(Transaction(lambda session: session.execute("divide")), Random(1))
+    assert (done.outcome, done.kind, done.attempts) == ("sqlstate_22012", "failure", 1)
+    assert ("ROLLBACK", True) in log.statements
+
+
+def test_a_business_no_undoes_the_transaction(shop: Shop) -> None:
+    def body(session: Session) -> None:
+        session.execute("take", {"id": 1})
+        raise Business("sold_out")
+
+    retrier, log = shop.retrier()
+    done = retrier.run(Transaction(body), Random(1))
+    assert (done.outcome, done.kind, log.retries) == ("sold_out", "business", [])
+    assert shop.units(1) == 10
+
+
+def test_another_outcome_commits(shop: Shop) -> None:
+    def body(session: Session) -> Outcome:
+        session.execute("take", {"id": 1})
+        return Outcome("declined", 5)
+
+    retrier, _ = shop.retrier()
+    done = retrier.run(Transaction(body), Random(1))
+    assert (done.outcome, done.kind, done.value) == ("declined", "business", 5)
+    assert shop.units(1) == 9
+
+
+def test_the_body_may_ask_for_a_repeat(shop: Shop) -> None:
+    attempts = []
+
+    def body(session: Session) -> None:
+        attempts.append(1)
+        session.execute("take", {"id": 1})
+        if len(attempts) == 1:
+            raise Conflict("version_changed")
+
+    retrier, log = shop.retrier()
+    assert retrier.run(Transaction(body), Random(1)).attempts == 2
+    assert log.retries[0][1] == "version_changed"
+    assert shop.units(1) == 9
+
+
+def test_a_deadlock_is_retried(shop: Shop) -> None:
+    """Two transactions take the rows crosswise; the server ends one, and whichever it is, ours commits."""
+    shop.isolation = "read committed"
+    other = psycopg.connect(shop.url)
+    other.execute("SET deadlock_timeout = '10s'")
+    other.execute("UPDATE stock SET units = units - 1 WHERE id = 2")
+    crossing: list[threading.Thread] = []
+
+    def cross() -> None:
+        # Waits for row 1 until our transaction, the only one to look for deadlocks in time, has been ended.
+        other.execute("UPDATE stock SET units = units - 1 WHERE id = 1")
+        other.commit()
+
+    def body(session: Session) -> None:
+        session.execute("take", {"id": 1})
+        if not crossing:
+            crossing.append(threading.Thread(target=cross))
+            crossing[0].start()
+        session.execute("take", {"id": 2})
+
+    retrier, log = shop.retrier()
+    done = retrier.run(Transaction(body), Random(1))
+    crossing[0].join()
+    other.close()
+    assert (done.kind, done.attempts) == ("ok", 2)
+    assert [entry[:2] for entry in log.retries] == [("take", "deadlock_detected")]
+    assert (shop.units(1), shop.units(2)) == (8, 8)
+
+
+def test_an_unknown_commit_is_looked_up_and_not_repeated(shop: Shop) -> None:
+    """The server commits, but its answer is lost: the transaction must not be played a second time."""
+    retrier, log = shop.retrier()
+    bodies = []
+
+    def body(s: Session) -> str:
+        bodies.append(1)
+        s.execute("take", {"id": 1})
+        return "first"
+
+    real = Session.commit
+
+    def losing(self: Session) -> None:
+        real(self)
+        self.current = "COMMIT"
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    Session.commit = losing  # type: ignore[method-assign]
+    try:
+        lookup = lambda s: f"found {s.execute('read', {'id': 1})[0][0]}"  # noqa: E731
+        done = retrier.run(Transaction(body, resolve=lookup), Random(1))
+    finally:
+        Session.commit = real  # type: ignore[method-assign]
+    assert (done.kind, done.value, bodies) == ("ok", "found 9", [1])
+    assert log.retries[0][:2] == ("COMMIT", "connection_lost")
+    assert shop.units(1) == 9
+
+
+def test_a_cut_connection_is_replaced(shop: Shop) -> None:
+    cut = []
+
+    def body(session: Session) -> None:
+        if not cut:
+            cut.append(1)
+            session.execute("die")
+        session.execute("take", {"id": 1})
+
+    retrier, log = shop.retrier()
+    done = retrier.run(Transaction(body), Random(1))
+    assert (done.kind, done.attempts) == ("ok", 2)
+    assert log.retries[0][:2] == ("die", "admin_shutdown")
+    assert shop.units(1) == 9
+
+
+def test_a_refused_connection_is_a_failure_with_its_own_reason(shop: Shop) -> None:
+    shop.url = "postgresql://postgres@127.0.0.1:1/none"
+    retrier, _ = shop.retrier(RetryPolicy(max_attempts=2))
+    done = retrier.run(Transaction(lambda session: session.execute("divide")), Random(1))
+    assert (done.outcome, done.kind) == ("connection_refused", "failure")
