@@ -59,7 +59,7 @@ def _wins(facts: Facts) -> tuple[Block, ...]:
         for win in wins
     ]
     head = ("shoppers of", "#share of sessions offered", "#orders", "#units won", "#share of units won")
-    note = f"From the acknowledged orders of the whole run. {facts.distance_note}"
+    note = f"From the whole run's acknowledged orders of products on sale, cancelled ones aside. {facts.distance_note}"
     return (table("Who won? Units by the region of the shopper", head, rows, note),)
 
 

@@ -1,5 +1,6 @@
 """What a page is about: one run, read once."""
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,12 @@ from bench.stats.verdict import Headline, headline
 
 from .figures import Look
 
+_SERVERS = {
+    "postgresql": "PostgreSQL",
+    "postgres": "PostgreSQL",
+    "cockroach": "CockroachDB",
+    "cockroachdb": "CockroachDB",
+}
 WRITTEN = ("report.html", "report.md", "summary.json")
 """The files that ``write`` adds to a run."""
 
@@ -52,6 +59,18 @@ class Facts:
         known = self.manifest.regions
         seen = [group.region for group in self.summary.regions if group.region and group.region not in known]
         return Look((*known, *seen), self.summary.distance_ms)
+
+    @property
+    def server_name(self) -> str:
+        """The server's kind and version, named once."""
+        target = self.manifest.target
+        name = _SERVERS.get(target.dialect, target.dialect)
+        return target.server_version if not target.server_version[:1].isdigit() else f"{name} {target.server_version}"
+
+    @property
+    def started(self) -> str:
+        """When the run was made, for people."""
+        return re.sub(r"(\.\d+)?(Z|\+00:00)$", " UTC", self.manifest.created_utc.replace("T", " ", 1))
 
     @property
     def distances(self) -> str:

@@ -3,12 +3,13 @@
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Literal
 
 import matplotlib as mpl
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure as Canvas
-from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter, NullLocator
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bench.metrics.frame import Event
 from bench.metrics.histogram import Histogram
@@ -17,7 +18,6 @@ from bench.results.timeline import Timeline
 from bench.stats.phases import Phase
 from bench.stats.records import AbortDetail, Group
 from bench.stats.validity import ENDINGS
-from bench.units import format_ms
 
 from .svg import ALARM, BACK, INK, MARKERS, MUTED, SHADE, SHADE_STRONG, STYLE, region_colours, to_svg
 
@@ -58,13 +58,26 @@ def _legend(figure: Canvas, axes: Axes, columns: int) -> None:
         figure.legend(handles, labels, loc="outside lower center", ncols=columns, handlelength=2.6)
 
 
-def _time_ticks(axes: Axes, log: bool, which: str = "y") -> None:
-    axis = axes.yaxis if which == "y" else axes.xaxis
-    if log:
-        axis.set_major_locator(LogLocator(base=10, subs=(1.0, 2.0, 5.0), numticks=12))
+def _time_scale(axes: Axes, drawn: Sequence[object], which: Literal["x", "y"], roomy_decades: float) -> None:
+    """A log scale where the values need one, otherwise from zero, so that lengths compare; ticks that do not crowd."""
+    values = np.concatenate([np.asarray(part, dtype=float) for part in drawn]) if drawn else np.empty(0)
+    values = values[np.isfinite(values) & (values > 0)]
+    span = float(values.max() / values.min()) if values.size else 1.0
+    axis = axes.xaxis if which == "x" else axes.yaxis
+    if span > 20:
+        (axes.set_xscale if which == "x" else axes.set_yscale)("log")
+        steps = (1.0, 2.0, 5.0) if np.log10(span) <= roomy_decades else (1.0,)
+        axis.set_major_locator(LogLocator(base=10, subs=steps, numticks=20))
         axis.set_minor_locator(NullLocator())
-        axis.set_minor_formatter(NullFormatter())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: format_ms(value) if value > 0 else "0"))
+    elif which == "x":
+        axes.set_xlim(left=0)
+    else:
+        axes.set_ylim(bottom=0)
+    axis.set_major_formatter(FuncFormatter(lambda value, _: _tick(value)))
+
+
+def _tick(milliseconds: float) -> str:
+    return f"{milliseconds / 1000:g} s" if milliseconds >= 1000 else f"{milliseconds:g} ms"
 
 
 def timeline(
@@ -79,16 +92,18 @@ def timeline(
         _by_region(panels[2], data, look, lambda region: data.series[region].p99_ms)
         panels[2].set_title("How long did the slowest hundredth take? (p99)")
         for panel in panels[1:3]:
-            _response_scale(panel)
+            _response_scale(panel, roomy_decades=1.7)
         _by_region(panels[3], data, look, lambda region: data.series[region].retries)
         panels[3].set_title("When were attempts aborted? (per second)")
         panels[3].set_ylim(bottom=0)
+        panels[3].yaxis.set_major_locator(MaxNLocator(5, integer=True))
         end = float(data.ends_s[-1]) if data.ends_s.size else 1.0
+        shown = _with_drain(phases, end)
         for panel in panels:
             panel.set_xlim(0, end)
-            _phases(panel, phases, end)
+            _phases(panel, shown, end)
             _marks(panel, t0_s, events, named=panel is panels[0])
-        _phase_names(panels[0], phases, end)
+        _phase_names(panels[0], shown, end)
         panels[3].set_xlabel("seconds since the start of the run")
         panels[3].xaxis.set_major_locator(MaxNLocator(12, integer=True))
         _legend(figure, panels[1], 2)
@@ -121,16 +136,8 @@ def _by_region(axes: Axes, data: Timeline, look: Look, values: Callable[[str], n
         )
 
 
-def _response_scale(axes: Axes) -> None:
-    """A log scale where the values need one; otherwise from zero, so that heights compare."""
-    values = np.concatenate([np.asarray(line.get_ydata(), dtype=float) for line in axes.lines] or [np.empty(0)])
-    values = values[np.isfinite(values) & (values > 0)]
-    log = bool(values.size) and values.max() / values.min() > 20
-    if log:
-        axes.set_yscale("log")
-    else:
-        axes.set_ylim(bottom=0)
-    _time_ticks(axes, log)
+def _response_scale(axes: Axes, roomy_decades: float) -> None:
+    _time_scale(axes, [line.get_ydata() for line in axes.lines], "y", roomy_decades)
 
 
 def _phases(axes: Axes, phases: Sequence[Phase], end_s: float) -> None:
@@ -138,6 +145,13 @@ def _phases(axes: Axes, phases: Sequence[Phase], end_s: float) -> None:
         if phase.start_s < end_s:
             shade = SHADE_STRONG if not phase.measured else SHADE if number % 2 else "none"
             axes.axvspan(phase.start_s, min(phase.end_s, end_s), facecolor=shade, edgecolor="none", zorder=0)
+
+
+def _with_drain(phases: Sequence[Phase], end_s: float) -> list[Phase]:
+    """The phases and, where the run outlasted them, the time in which sessions in flight ended."""
+    last = max((phase.end_s for phase in phases), default=end_s)
+    drain = [Phase("drain", last, end_s - last, measured=False)] if end_s - last >= 1 else []
+    return [*phases, *drain]
 
 
 def _phase_names(axes: Axes, phases: Sequence[Phase], end_s: float) -> None:
@@ -186,7 +200,7 @@ def tail(tails: dict[str, tuple[Histogram, Histogram]], look: Look, alt: str) ->
         axes.set_xticks([at for at, _ in ticks], [name for _, name in ticks])
         axes.xaxis.set_minor_locator(NullLocator())
         axes.set_xlabel("percentile, on an axis of 1/(1 − p)")
-        _response_scale(axes)
+        _response_scale(axes, roomy_decades=5)
         _legend(figure, axes, 2)
         return to_svg(figure, "tail", alt)
 
@@ -232,16 +246,9 @@ def region_grid(groups: Sequence[Group], look: Look, alt: str) -> str:
 
 
 def _response_scale_x(panels: Sequence[Axes]) -> None:
-    drawn = [np.asarray(line.get_xdata(), dtype=float) for axes in panels for line in axes.lines]
-    values = np.concatenate(drawn) if drawn else np.empty(0)
-    values = values[np.isfinite(values) & (values > 0)]
-    log = bool(values.size) and values.max() / values.min() > 20
-    if log:
-        panels[-1].set_xscale("log")
-    else:
-        panels[-1].set_xlim(left=0)
+    drawn = [line.get_xdata() for axes in panels for line in axes.lines]
     for axes in panels:
-        _time_ticks(axes, log, "x")
+        _time_scale(axes, drawn, "x", roomy_decades=2.2)
     panels[-1].set_xlabel("response time: marker p50, ticks p95 and p99")
 
 
@@ -260,6 +267,7 @@ def retries(details: Sequence[AbortDetail], look: Look, alt: str) -> str:
             _stacked(axes, reasons, details, look, value)
             axes.set_title(title)
             axes.grid(visible=False, axis="y")
+        left.xaxis.set_major_locator(MaxNLocator(6, integer=True))
         left.set_yticks(range(len(reasons)), reasons)
         _legend(figure, left, 2)
         return to_svg(figure, "retries", alt)
@@ -293,14 +301,11 @@ def stock(rows: Sequence[StockRow], look: Look, alt: str) -> str:
             colour = look.colours.get(row.region, MUTED)
             within = row.sold - row.oversold
             axes.barh(at, within, height=0.6, color=colour)
-            axes.barh(at, row.left, left=within, height=0.6, facecolor="none", edgecolor=colour, linewidth=1)
+            axes.barh(at, row.left, left=row.sold, height=0.6, facecolor="none", edgecolor=colour, linewidth=1)
             if row.oversold:
-                axes.barh(
-                    at, row.oversold, left=row.offered, height=0.6, facecolor="none", edgecolor=ALARM, hatch="////"
-                )
-            text = f"{row.oversold:,} oversold" if row.oversold else f"{row.left:,} left" if row.left else "sold out"
+                axes.barh(at, row.oversold, left=within, height=0.6, facecolor="none", edgecolor=ALARM, hatch="////")
             axes.annotate(
-                text, (max(row.offered, row.sold), at), xytext=(4, 0), textcoords="offset points", va="center",
+                _stock_label(row), (row.sold + row.left, at), xytext=(4, 0), textcoords="offset points", va="center",
                 fontsize=8, color=ALARM if row.oversold else INK,
             )  # fmt: skip
         axes.set_yticks(range(len(shown)), [f"{_short(row.item)}, {row.region}" for row in shown])
@@ -309,6 +314,12 @@ def stock(rows: Sequence[StockRow], look: Look, alt: str) -> str:
         axes.set_xlim(left=0)
         axes.grid(visible=False, axis="y")
         return to_svg(figure, "stock", alt)
+
+
+def _stock_label(row: StockRow) -> str:
+    parts = [f"{row.oversold:,} oversold"] if row.oversold else []
+    parts += [f"{row.left:,} left"] if row.left else []
+    return ", ".join(parts) or "sold out"
 
 
 def _short(text: str) -> str:

@@ -14,7 +14,7 @@ def render_markdown(facts: Facts, sections: tuple[Section, ...]) -> str:
     lines = [
         f"# {_text(head.title)}: {_text(manifest.scenario_name)}",
         "",
-        f"Run `{manifest.run_id}` on {_text(manifest.target.server_version)}, {_text(manifest.created_utc)}.",
+        f"Run `{manifest.run_id}` on {_text(facts.server_name)}, {_text(facts.started)}.",
         "",
     ]
     if head.reasons:

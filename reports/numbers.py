@@ -1,6 +1,6 @@
 """Numbers as the pages write them: what is missing is a dash, never a word of the programming language.
 
->>> rate(None), rate(3.14159), rate(1234.5), share(0.0123), count(12345)
+>>> rate(None), rate(3.14159), rate(1234.6), share(0.0123), count(12345)
 ('–', '3.14', '1,235', '1.23 %', '12,345')
 """
 
@@ -21,8 +21,12 @@ def rate(value: float | None) -> str:
 
 
 def share(value: float | None) -> str:
-    """Return a share as a percentage."""
-    return MISSING if value is None else f"{100 * value:.3g} %"
+    """Return a share as a percentage; what is too small to write is still not zero."""
+    if value is None:
+        return MISSING
+    if 0 < value < 0.0001:
+        return "< 0.01 %"
+    return f"{100 * value:.3g} %" if value >= 0.01 or value == 0 else f"{100 * value:.2f} %"
 
 
 def ratio(value: float | None) -> str:

@@ -104,17 +104,18 @@ def what_ran(facts: Facts) -> tuple[Block, ...]:
         ("command", Cell(run.command, "code")),
         ("workload", Cell(run.workload, "code")),
         ("contention strategy", run.strategy or "the workload's own"),
-        ("target", f"{target.kind}, {target.server_version}"),
+        ("target", f"{target.kind}, {facts.server_name}"),
         ("address", Cell(target.safe_url, "code")),
         ("schema variant", target.variant),
         ("isolation", target.isolation),
-        ("regions", ", ".join(f"{r} via {target.gateways.get(r, 'the default gateway')}" for r in run.regions)),
+        ("regions", ", ".join(run.regions)),
+        ("gateways", Cell(_gateways(facts), "code")),
         ("data", f"scale {data.scale}, seed {data.seed}: {', '.join(f'{count(n)} {t}' for t, n in data.rows.items())}"),
         ("seed of the load", str(run.seed)),
-        ("started", run.created_utc),
+        ("started", facts.started),
     ]
     if facts.distances:
-        rows.insert(8, ("emulated distance", f"{facts.distances} (a round trip for each exchange with the server)"))
+        rows.insert(9, ("emulated distance", f"{facts.distances} (a round trip for each exchange with the server)"))
     phases: list[Row] = [
         (p.name, clock(p.start_s), seconds(p.duration_s), "yes" if p.measured else "no") for p in facts.summary.phases
     ]
@@ -122,6 +123,13 @@ def what_ran(facts: Facts) -> tuple[Block, ...]:
     blocks.append(table("The run", ("what", "value"), rows))
     blocks.append(table("Phases", ("phase", "#starts at", "#lasts", "measured"), phases))
     return tuple(blocks)
+
+
+def _gateways(facts: Facts) -> str:
+    gateways = facts.manifest.target.gateways
+    if len(set(gateways.values())) == 1 and len(gateways) == len(facts.manifest.regions):
+        return f"all regions via {next(iter(gateways.values()))}"
+    return ", ".join(f"{region} via {address}" for region, address in gateways.items()) or "not recorded"
 
 
 def over_time(facts: Facts) -> tuple[Block, ...]:
@@ -137,10 +145,10 @@ def over_time(facts: Facts) -> tuple[Block, ...]:
     bins = "second" if data.bin_s == 1 else f"{data.bin_s} seconds"
     caption = f"One point per {bins}. Shaded: phases; the darkest are not measured. {facts.distance_note}"
     blocks: list[Block] = [Figure("timeline", "What happened over time?", svg, alt, caption)]
-    if facts.events:
-        rows: list[Row] = [
-            (seconds(e.elapsed_s), e.kind.replace("_", " "), e.region or "all", e.detail) for e in facts.events
-        ]
+    # Phases have a table of their own; what was announced for later did not come in a run cut short.
+    marks = [event for event in facts.events if event.kind != "phase" and event.elapsed_s <= facts.last_s]
+    if marks:
+        rows: list[Row] = [(clock(e.elapsed_s), e.kind.replace("_", " "), e.region or "all", e.detail) for e in marks]
         blocks.append(table("Events", ("#at", "event", "region", "detail"), rows))
     return tuple(blocks)
 

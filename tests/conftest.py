@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-import sys
 import tempfile
 import uuid
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
+from tests_support import command
 
 from bench.target.embedded import EmbeddedServer, ServerOptions
 
@@ -70,8 +70,3 @@ def bench(home: Path, tmp_path: Path) -> Bench:
         )
 
     return run
-
-
-def command() -> str:
-    """The installed ``bench`` beside this interpreter."""
-    return str(Path(sys.executable).with_name("bench"))

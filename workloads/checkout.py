@@ -11,7 +11,7 @@ from random import Random
 from typing import Any, NamedTuple
 from uuid import UUID
 
-from bench.db.retry import OK, Business, Done, Outcome, Transaction
+from bench.db.retry import OK, Business, Conflict, Done, Outcome, Transaction
 from bench.db.session import Session
 from bench.metrics.frame import JournalEntry, Taken
 
@@ -183,7 +183,9 @@ def checkout(intent: Intent, strategy: Strategy) -> Transaction:
         order_id, number = _insert_order(session, intent, cost)
         if coupon is not None:
             params = _coupon_params(intent, coupon)
-            session.execute("insert_coupon_usage", {**params, "order_id": order_id, "discount": cost.discount})
+            if not session.execute("insert_coupon_usage", {**params, "order_id": order_id, "discount": cost.discount}):
+                # The same user, at the same time, on another order: begin again, and see that the coupon is gone.
+                raise Conflict("coupon_used_meanwhile")
         session.execute("delete_cart", {"region": intent.region, "cart_id": intent.cart_id})
         # As late as can be: from here to COMMIT others wait for the rows, and each exchange costs a round trip.
         reserved = _reserve_all(session, intent, strategy)

@@ -1,10 +1,12 @@
 """The audit's findings as lines of text."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 
 from rich.markup import escape
 
 from bench.metrics.outcome import Finding
+
+WITNESSES_SHOWN = 10
 
 
 def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
@@ -14,7 +16,24 @@ def finding_lines(findings: Iterable[Finding]) -> Iterator[str]:
         count = "" if finding.passed else f" ({finding.violations:,} violations)"
         detail = f": {finding.detail}" if finding.detail else ""
         yield f"{mark} {escape(finding.title)}{count}{escape(detail)}"
-        for row in finding.witness:
-            yield "      " + escape(", ".join(f"{name} {value}" for name, value in row.items()))
+        yield from (f"      {escape(line)}" for line in _witness(finding.witness))
         if finding.look:
             yield "      look: " + escape(" ".join(finding.look.split()))
+
+
+def _witness(rows: Sequence[Mapping[str, str]]) -> Iterator[str]:
+    """Yield what all rows share once, then what tells them apart."""
+    if not rows:
+        return
+    shared = {name: value for name, value in rows[0].items() if all(row.get(name) == value for row in rows)}
+    if shared:
+        yield _pairs(shared)
+    if len(rows) > 1:
+        for row in rows[:WITNESSES_SHOWN]:
+            yield "- " + _pairs({name: value for name, value in row.items() if name not in shared})
+    if len(rows) > WITNESSES_SHOWN:
+        yield f"- and {len(rows) - WITNESSES_SHOWN} more"
+
+
+def _pairs(row: Mapping[str, str]) -> str:
+    return ", ".join(f"{name} {value}" for name, value in row.items())

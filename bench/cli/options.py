@@ -119,3 +119,14 @@ def parse_as_of(text: str | None) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"'{text}' is not a day", hint="pass e.g. --as-of 2026-11-01") from None
+
+
+def parse_settings(pairs: tuple[str, ...], strategy: str | None) -> dict[str, str]:
+    """Return the workload's settings given as KEY=VALUE; UsageError for what is not one."""
+    found = {}
+    for pair in pairs:
+        key, equals, value = pair.partition("=")
+        if not equals or not key:
+            raise UsageError(f"'{pair}' is not a setting", hint="pass e.g. --set hot_items=5")
+        found[key.strip()] = value.strip()
+    return found if strategy is None else {**found, "strategy": strategy}

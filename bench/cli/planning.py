@@ -3,7 +3,8 @@
 import importlib
 import json
 import sys
-from dataclasses import dataclass, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from bench.data.spec import SeedSpec
 from bench.errors import UsageError
 from bench.load.user import ShopUser
 from bench.scenario.model import Region, Scenario
+from bench.scenario.parse import fault_lines
 from bench.scenario.schedule import Schedule, make_schedule, scaled
 from bench.units import format_duration
 
@@ -30,7 +32,8 @@ class Overrides:
     duration_s: float | None = None
     seed: int | None = None
     isolation: Any = None
-    strategy: str | None = None
+    settings: Mapping[str, str] = field(default_factory=dict)
+    """Settings of the workload, as text."""
     no_distance: bool = False
 
 
@@ -113,7 +116,7 @@ def resolve(reference: str, overrides: Overrides, data_seed: int, as_of: date) -
     scenario = _overlaid(found, overrides)
     user_class = load_user_class(scenario.workload.user)
     _check_sessions(scenario, user_class)
-    settings = _settings(scenario, user_class, overrides.strategy)
+    settings = _settings(scenario, user_class, overrides.settings)
     regions = tuple(region.name for region in scenario.regions)
     spec = SeedSpec(scenario.scale, data_seed, as_of, regions)
     schedule = make_schedule(scenario, scenario.seed)
@@ -164,17 +167,14 @@ def _check_sessions(scenario: Scenario, user_class: type[ShopUser]) -> None:
         )
 
 
-def _settings(scenario: Scenario, user_class: type[ShopUser], strategy: str | None) -> dict[str, Any]:
-    given = dict(scenario.workload.settings)
-    if strategy is not None:
-        given["strategy"] = strategy
+def _settings(scenario: Scenario, user_class: type[ShopUser], changes: Mapping[str, str]) -> dict[str, Any]:
+    given = {**scenario.workload.settings, **changes}
     if user_class.settings_model is None:
         return given
     try:
         checked = user_class.settings_model.model_validate(given)
     except ValidationError as error:
-        faults = [f"workload.settings.{'.'.join(map(str, e['loc']))}: {e['msg'].lower()}" for e in error.errors()]
-        raise UsageError("\n  ".join([f"the workload's settings have {len(faults)} faults", *faults])) from None
+        raise UsageError(fault_lines("the workload's settings", error, user_class.settings_model)) from None
     settings: dict[str, Any] = checked.model_dump(mode="json")
     return settings
 

@@ -7,7 +7,7 @@ from typing import Any
 import click
 
 from bench.cli import console
-from bench.cli.options import Duration, Rate, parse_as_of, parse_regions, parse_target, target_options
+from bench.cli.options import Duration, Rate, parse_as_of, parse_regions, parse_settings, parse_target, target_options
 
 
 @click.command("run")
@@ -27,6 +27,7 @@ from bench.cli.options import Duration, Rate, parse_as_of, parse_regions, parse_
     help="Isolation level of all transactions (default: the server's).",
 )
 @click.option("--strategy", help="How stock is reserved, where the workload has strategies.")
+@click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the workload; repeatable.")
 @click.option("--no-distance", is_flag=True, help="Do not emulate the regions' distance to the server.")
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved plan and stop.")
@@ -51,7 +52,7 @@ def command(scenario: str, **given: Any) -> int:
         duration_s=given["duration"],
         seed=given["seed"],
         isolation=given["isolation"].replace("-", " ") if given["isolation"] else None,
-        strategy=given["strategy"],
+        settings=parse_settings(given["settings"], given["strategy"]),
         no_distance=given["no_distance"],
     )
     target = parse_target(given["url"], given["gateways"], given["variant"], given["port"])

@@ -16,6 +16,7 @@ from bench.audit.audit import run_audit
 from bench.audit.journal import RunWindow
 from bench.cli import console
 from bench.cli.auditing import run_tag, snapshot_executor
+from bench.cli.findings import finding_lines
 from bench.cli.options import TargetOptions
 from bench.cli.planning import ResolvedPlan
 from bench.cli.preparing import Prepared, open_target
@@ -182,6 +183,8 @@ class _Load:
         paths = write_reports(self.writer.path)
         with Run.open(self.writer.path) as run:
             console.out(render_summary(summarise_run(run), paths))
+        for line in finding_lines(finding for finding in findings if not finding.passed):
+            console.out(line)
         return self._exit_code(ended, validity, findings)
 
     def _account(self, journal: tuple[JournalEntry, ...]) -> tuple[StockRow, ...]:

@@ -48,8 +48,7 @@ def _lines(summary: Summary, paths: Sequence[Path]) -> list[Text]:
 
 
 def _line(text: str, style: str = "") -> Text:
-    cut = text if len(text) <= WIDTH else text[: WIDTH - 1] + "…"
-    return Text(cut, style=style, no_wrap=True, overflow="ignore")
+    return Text(_cut(text, WIDTH), style=style, no_wrap=True, overflow="ignore")
 
 
 def _verdict(summary: Summary) -> Iterator[Text]:
@@ -119,14 +118,18 @@ def _stock(summary: Summary, room: int) -> Iterator[Text]:
 
 def _stock_row(row: StockRow) -> Text:
     gone = "not sold out" if row.sold_out_after_s is None else format_duration(row.sold_out_after_s)
-    text = _sums(f"{row.item[:28]}, {row.region}", [row])
+    text = _sums(f"{_cut(row.item, 30)}, {row.region}", [row])
     return _line(f"{text}{gone:>17}", "red" if row.oversold else "")
 
 
 def _sums(name: str, rows: Sequence[StockRow]) -> str:
     offered, sold = sum(row.offered for row in rows), sum(row.sold for row in rows)
     oversold, left = sum(row.oversold for row in rows), sum(row.left for row in rows)
-    return f"{name[:43]:<44}{offered:>9,}{sold:>9,}{oversold:>10,}{left:>9,}"
+    return f"{_cut(name, 43):<44}{offered:>9,}{sold:>9,}{oversold:>10,}{left:>9,}"
+
+
+def _cut(text: str, length: int) -> str:
+    return text if len(text) <= length else text[: length - 1].rstrip() + "…"
 
 
 def _audit(summary: Summary) -> Text:

@@ -17,7 +17,7 @@ from bench.data.world import Columns, World
 _KINDS = Choice.of(45, 30, 25)
 OPEN, ABANDONED, EXPIRED = range(3)
 GUESTS = 0.4
-RESERVED = 0.04
+RESERVED = 0.06
 """Share of the lines of open user carts whose stock is held."""
 
 

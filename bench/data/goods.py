@@ -60,7 +60,7 @@ def products(world: World, rows: Ints) -> Columns:
     goods, bits = world.catalogue, world.streams("products", "cells").bits(rows)
     cents, digital, created = goods.base_cents[rows], goods.is_digital[rows], _created(world, rows)
     status = np.where(goods.rank[rows] < _POPULAR * goods.count, 0, _STATUS.pick(lane(bits, 0)))
-    compare = cents // 100 * (115 + lane(bits, 1) % 36) // 100 * 100 + cents % 100
+    compare = _dearer(cents, 115 + lane(bits, 1) % 36)
     weight = np.where(digital, 0, 5 + (lane(bits, 2) ** 2 >> 21))
     return {
         "id": Uuid(world.streams("products", "id").uuids(rows)),
@@ -83,6 +83,11 @@ def products(world: World, rows: Ints) -> Columns:
         "created_at": Time(created),
         "updated_at": Time(world.ago("products", "updated_at", rows, (0, 400))),
     }
+
+
+def _dearer(cents: Ints, percent: Ints | np.int64) -> Ints:
+    """Return a higher price with the same ending: that share of the whole units, at least one unit more."""
+    return np.asarray(np.maximum(cents // 100 * percent // 100, cents // 100 + 1) * 100 + cents % 100)
 
 
 def _created(world: World, rows: Ints) -> Ints:
@@ -168,9 +173,7 @@ def product_variants(world: World, rows: Ints) -> Columns:
         "sku": Text(goods.sku_codes[skus]),
         "name": Text(kinds[0][kind]),
         "price": Money(price, null=~goods.is_overridden[skus]),
-        "compare_price": Money(
-            price * 6 // 500 * 100 + price % 100, null=~goods.is_overridden[skus] | (place % 2 == 1)
-        ),
+        "compare_price": Money(_dearer(price, np.int64(120)), null=~goods.is_overridden[skus] | (place % 2 == 1)),
         "attributes": Json(kinds[1][kind]),
         "image_url": Text(b"https://img.example.com/variants/", goods.sku_codes[skus], b".jpg", null=place % 3 == 2),
         "sort_order": BigInt(place),

@@ -101,8 +101,7 @@ def load(
         seconds["prepare"] = perf_counter() - tally.started_s - seconds["schema"]
         seconds["copy"] = _copy(pool, data, tally)
         seconds["generate"] = tally.generate_s
-        bulk.set_sequence(pool.connections[0], "order_number_seq", data.world.orders.total)
-        seconds |= _finish(pool, tally)
+        seconds |= _finish(pool, tally, data.world.orders.total)
         rows = {table.name: tally.rows.get(table.name, 0) for table in schema.model.tables}
         seconds["total"] = perf_counter() - tally.started_s
     return LoadReport(rows, seconds, data.ledger.facts())
@@ -183,8 +182,8 @@ def _copy(pool: _Pool, data: DataSet, tally: _Tally) -> float:
     return seconds
 
 
-def _finish(pool: _Pool, tally: _Tally) -> dict[str, float]:
-    """Build what comes after the rows; return the seconds by phase."""
+def _finish(pool: _Pool, tally: _Tally, orders: int) -> dict[str, float]:
+    """Build what comes after the rows, of which ``orders`` used up order numbers; return the seconds by phase."""
     schema, size = pool.schema, tally.rows
     seconds: dict[str, float] = {}
     stages: tuple[Phase, ...] = ("keys", "indexes", "foreign_keys")
@@ -194,6 +193,7 @@ def _finish(pool: _Pool, tally: _Tally) -> dict[str, float]:
         groups = _by_table(statements) if stage != "indexes" else [[ddl] for ddl in statements]
         groups.sort(key=lambda group: -size.get(group[0].table or "", 0))
         seconds[stage] = pool.side_by_side(stage, groups, tally)
+    bulk.set_sequence(pool.connections[0], "order_number_seq", orders, schema.dialect)
     tables = sorted(size, key=lambda table: -size[table])
     seconds["statistics"] = pool.each(tables, lambda connection, table: bulk.analyze(connection, table, schema.dialect))
     views = [group for group in _by_view(schema.stage("views")) if group]

@@ -31,10 +31,10 @@ SKUS_PER_PRODUCT = 2.65
 VARIANTS_PER_PRODUCT = 2.2
 ADDRESSES_PER_USER = 1.4
 ITEMS_PER_ORDER = 2.5
-ITEMS_PER_CART = 2.4
-MOVEMENTS_PER_ITEM = 1.97
-USAGES_PER_ORDER = 0.05
-REVIEWS_PER_ORDER = 0.19
+ITEMS_PER_CART = 2.5
+MOVEMENTS_PER_ITEM = 2.03
+USAGES_PER_ORDER = 0.044
+REVIEWS_PER_ORDER = 0.196
 REVIEWS_PER_USER = 0.1
 # A catalogue grows slower than its sales: ten times the orders come with 5.6 times the products.
 CATALOGUE_GROWTH = 0.75
@@ -102,7 +102,7 @@ def sizes(spec: SeedSpec) -> dict[str, int]:
         "users": max(10 * places, round(USERS * factor)),
         "products": max(24, round(PRODUCTS * factor**CATALOGUE_GROWTH)),
         "orders": max(20 * places, round(ORDERS * factor)),
-        "carts": max(5 * places, round(CARTS * factor)),
+        "carts": max(25 * places, round(CARTS * factor)),
         "coupons": max(20, round(COUPONS * factor**0.5)),
         "warehouses": places + (places + 1) // 2,
     }

@@ -75,9 +75,14 @@ def analyze(connection: Connection, table: str, dialect: Dialect) -> None:
         connection.execute(sql.SQL("{} {}").format(sql.SQL(command), sql.Identifier(table)))
 
 
-def set_sequence(connection: Connection, name: str, value: int) -> None:
-    """Let a sequence go on after ``value``."""
+def set_sequence(connection: Connection, name: str, value: int, dialect: Dialect) -> None:
+    """Let a sequence go on after ``value``, and wait until everything committed before is on disk.
+
+    PostgreSQL's VACUUM marks no page as visible to all whose commits it does not know to be on disk.
+    """
     with _explained(f"sequence {name}"):
+        if dialect == "postgres":
+            connection.execute("SET synchronous_commit = on")
         connection.execute("SELECT setval(%s, %s)", (name, value))
 
 

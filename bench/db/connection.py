@@ -62,7 +62,7 @@ def _refusal(url: str, error: psycopg.Error) -> BenchError:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return _PASSWORD.sub(r"\1***", lines[-1] if lines else type(error).__name__)
+    return _PASSWORD.sub(r"\1***", lines[0] if lines else type(error).__name__)
 
 
 _PASSWORD = re.compile(r"(password=|://[^:/@\s]+:)[^@\s]+", re.IGNORECASE)

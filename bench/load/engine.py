@@ -14,6 +14,7 @@ from typing import Any, Literal, Protocol
 
 import gevent
 from gevent.event import Event as Signal
+from gevent.lock import Semaphore
 
 from bench.db.connection import Connection, connect
 from bench.db.dialects import dialect_of
@@ -92,6 +93,8 @@ class Engine:
     recorder: Recorder = field(init=False)
     source: OpenSource | ClosedSource = field(init=False)
     _stop: Signal = field(init=False)
+    _writing: Semaphore = field(default_factory=Semaphore)
+    _server: dict[str, float] = field(default_factory=dict)
     _ended: Ended | None = None
     _health: Health = field(default_factory=Health)
     _users: dict[str, int] = field(default_factory=dict)
@@ -157,12 +160,16 @@ class Engine:
         self._announce_phases()
         dispatcher = gevent.spawn(self.source.dispatch, self._origin_ns, alarm())
         frames = gevent.spawn(self._write_frames)
+        observing = gevent.spawn(self._observe)
         finisher = gevent.spawn(self._finish_when_done, dispatcher)
         self._stop.wait()
         finisher.kill()
         dispatcher.kill()
         dropped = self._wind_down()
-        frames.kill()
+        with self._writing:
+            # Nothing is being written now, so the greenlet can be ended without losing a frame.
+            frames.kill()
+            observing.kill()
         self._write_frame()
         ended = self._ended or Ended("complete")
         return Ended(ended.status, ended.detail, dropped, ended.interrupted_at_s, ended.error)
@@ -175,9 +182,9 @@ class Engine:
         self._stop.set()
 
     def _wind_down(self) -> int:
-        """Let sessions in flight end, unless the target is gone; return the arrivals that were never started."""
+        """Drop what is still queued; after an interruption let sessions in flight end, as a complete run already has."""
         dropped = self.source.close(self._users)
-        if self._ended is None or self._ended.status == "interrupted":
+        if self._ended is not None and self._ended.status == "interrupted":
             self._await_idle()
         return dropped
 
@@ -212,9 +219,19 @@ class Engine:
             wait_until(self._origin_ns + (self._frames + 1) * NS_PER_S)
             self._write_frame()
 
+    def _observe(self) -> None:
+        # Apart from the frames: a server that does not answer must not hold them up.
+        while True:
+            self._server = self.observer.collect()
+            gevent.sleep(1.0)
+
     def _write_frame(self) -> None:
+        with self._writing:
+            self._write_one_frame()
+
+    def _write_one_frame(self) -> None:
         self._frames += 1
-        server = self.observer.collect()
+        server, self._server = self._server, {}
         generator = self._health.cell(sum(self._users.values()), self.source.busy, self.source.queued)
         batch = self.recorder.take(self._frames, self._elapsed_s(), time.time())
         # Folding and a commit to disk take milliseconds; on the event loop they would delay every arrival and answer.

@@ -37,7 +37,7 @@ from bench.results.versions import MANIFEST_VERSION, check_version
 from bench.stats.merge import Label, Merged, merge_transactions
 from bench.stats.phases import Phase
 from bench.stats.records import RunStatus
-from bench.stats.validity import ENDINGS, Evidence, Validity, Verdict
+from bench.stats.validity import ENDINGS, LAST_FRAME_S, Evidence, Validity, Verdict
 
 __all__ = ["Run", "find_run"]
 
@@ -137,13 +137,13 @@ class Run:
 
     @cached_property
     def arrivals(self) -> tuple[ArrivalCell, ...]:
-        """Arrivals merged over the frames; those after the run stopped short do not count."""
+        """Arrivals merged over the frames; what was dropped because the run stopped short does not count."""
         query = """
-            SELECT phase, region, session, offered, started, dropped, lag, dispatch
-            FROM arrivals JOIN frames USING (frame) WHERE elapsed_s <= ?
+            SELECT phase, region, session, offered, started, iif(elapsed_s <= ?1, dropped, 0), lag, dispatch
+            FROM arrivals JOIN frames USING (frame) WHERE elapsed_s <= ?1 + ?2
         """
         until = float("inf") if self.end_s is None else self.end_s
-        return tuple(ArrivalCell(*row) for row in pool_rows(self.rows(query, until), labels=3, counts=3))
+        return tuple(ArrivalCell(*row) for row in pool_rows(self.rows(query, until, LAST_FRAME_S), labels=3, counts=3))
 
     @cached_property
     def generator(self) -> tuple[tuple[float, GeneratorCell], ...]:
@@ -173,10 +173,12 @@ class Run:
 
     @cached_property
     def wins(self) -> dict[str, tuple[int, int]]:
-        """(orders, units) that the shoppers of each region got, from the acknowledged orders that took stock."""
+        """(orders, units) of the sale's products by region of the shopper, cancelled orders aside; empty without a sale."""
         query = """
             SELECT region, count(DISTINCT order_id), sum(json_extract(value, '$[3]'))
-            FROM journal, json_each(journal.taken) GROUP BY region
+            FROM journal, json_each(journal.taken)
+            WHERE status <> 'cancelled' AND json_extract(value, '$[0]') IN (SELECT product_id FROM stock)
+            GROUP BY region
         """
         return {region: (orders, units) for region, orders, units in self.rows(query)}
 

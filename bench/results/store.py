@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Literal, Self
 
 from bench.errors import UsageError
-from bench.metrics.frame import Frame
+from bench.metrics.frame import Frame, JournalEntry, SlowSample
 from bench.metrics.outcome import Finding, StockRow
 from bench.results.manifest import Manifest
 from bench.results.tables import DDL, INSERTS, REPLACE_OUTCOME
@@ -130,7 +130,17 @@ def _create(path: Path) -> sqlite3.Connection:
 
 
 def _frame_rows(frame: Frame) -> Iterator[tuple[str, Iterable[Row]]]:
-    generator = frame.generator
+    yield from _cell_rows(frame)
+    if frame.generator is not None:
+        g = frame.generator
+        yield "generator", [(g.cpu_share, g.stall_ms, g.gc_ms, g.users, g.busy, g.queued)]
+    yield "server", frame.server.items()
+    yield "journal", map(_order_row, frame.journal)
+    yield "events", ((e.elapsed_s, e.kind, e.detail, e.region) for e in frame.events)
+    yield "slow", map(_slow_row, frame.slow)
+
+
+def _cell_rows(frame: Frame) -> Iterator[tuple[str, Iterable[Row]]]:
     yield (
         "transactions",
         (
@@ -166,40 +176,19 @@ def _frame_rows(frame: Frame) -> Iterator[tuple[str, Iterable[Row]]]:
             for c in frame.arrivals
         ),
     )
-    if generator is not None:
-        g = generator
-        yield "generator", [(g.cpu_share, g.stall_ms, g.gc_ms, g.users, g.busy, g.queued)]
-    yield "server", frame.server.items()
-    yield (
-        "journal",
-        (
-            (
-                *(
-                    e.region,
-                    e.order_id,
-                    e.order_number,
-                    e.idempotency_key,
-                    e.total_amount,
-                    e.status,
-                    e.attempts,
-                    e.elapsed_s,
-                ),
-                json.dumps([(t.product_id, t.variant_id, t.warehouse_region, t.units) for t in e.taken]),
-            )
-            for e in frame.journal
-        ),
-    )
-    yield "events", ((e.elapsed_s, e.kind, e.detail, e.region) for e in frame.events)
-    yield (
-        "slow",
-        (
-            (
-                *(s.elapsed_s, s.phase, s.region, s.transaction, s.outcome, s.response_ms, s.service_ms, s.attempts),
-                json.dumps(s.statements),
-            )
-            for s in frame.slow
-        ),
-    )
+
+
+def _order_row(entry: JournalEntry) -> Row:
+    e = entry
+    taken = json.dumps([(t.product_id, t.variant_id, t.warehouse_region, t.units) for t in e.taken])
+    key = (e.region, e.order_id, e.order_number, e.idempotency_key)
+    return (*key, e.total_amount, e.status, e.attempts, e.elapsed_s, taken)
+
+
+def _slow_row(sample: SlowSample) -> Row:
+    s = sample
+    times = (s.response_ms, s.service_ms, s.attempts, json.dumps(s.statements))
+    return (s.elapsed_s, s.phase, s.region, s.transaction, s.outcome, *times)
 
 
 def write_atomically(path: Path, text: str) -> None:

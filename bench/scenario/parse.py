@@ -27,16 +27,23 @@ def build_scenario(data: dict[str, Any], label: str) -> Scenario:
     try:
         return Scenario.model_validate(data)
     except ValidationError as error:
-        faults = [_fault(detail) for detail in error.errors()]
-        count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
-        raise UsageError("\n  ".join([f"{label} has {count}", *faults])) from None
+        raise UsageError(fault_lines(label, error, Scenario)) from None
 
 
-def _fault(detail: ErrorDetails) -> str:
+def fault_lines(label: str, error: ValidationError, model: type[BaseModel]) -> str:
+    """Return the text of a validation error: what has how many faults, then one line each with its path."""
+    # A list whose only entry is faulty is reported as too short as well; that line would say nothing new.
+    details = [detail for detail in error.errors() if not (detail["type"] == "too_short" and detail["input"])]
+    faults = [_fault(detail, model) for detail in details]
+    count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
+    return "\n  ".join([f"{label} has {count}", *faults])
+
+
+def _fault(detail: ErrorDetails, model: type[BaseModel]) -> str:
     path = _path(detail["loc"])
     match detail["type"]:
         case "extra_forbidden":
-            return f"{path}: unknown key{_suggestion(detail['loc'])}"
+            return f"{path}: unknown key{_suggestion(detail['loc'], model)}"
         case "missing":
             return f"{path}: is missing"
         case "value_error":
@@ -53,8 +60,9 @@ def _path(location: tuple[int | str, ...]) -> str:
     return text
 
 
-def _suggestion(location: tuple[int | str, ...]) -> str:
+def _suggestion(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
     names = [part for part in location if isinstance(part, str)]
-    model: type[BaseModel] = _MODELS.get(names[0], Scenario) if len(names) > 1 else Scenario
+    if len(names) > 1:
+        model = _MODELS.get(names[0], model)
     close = difflib.get_close_matches(names[-1], list(model.model_fields), 1)
     return f" (did you mean '{close[0]}'?)" if close else ""

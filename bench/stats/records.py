@@ -108,7 +108,7 @@ class Arrivals:
 
 @dataclass(frozen=True, slots=True)
 class WinRow:
-    """What the shoppers of one region got: acknowledged orders with stock, their units, and their share of all units."""
+    """What the shoppers of one region got of the sale: acknowledged orders, their units, their share of all units."""
 
     region: str
     orders: int

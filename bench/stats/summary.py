@@ -36,8 +36,8 @@ __all__ = ["Material", "Summary", "summarise"]
 class Material:
     """What a run holds, merged over its frames: the input of ``summarise``.
 
-    ``wins`` is (acknowledged orders, units) by the region of the shopper.  ``end_s`` is when the run stopped short of its
-    schedule, None when it went through all of it.
+    ``wins`` is (acknowledged orders, units) of the sale by the region of the shopper.  ``end_s`` is when the run stopped
+    short of its schedule, None when it went through all of it.
     """
 
     status: RunStatus

@@ -18,6 +18,9 @@ from bench.units import NS_PER_S, format_ms
 ENDINGS = frozenset({"interrupted", "target_lost", "crashed"})
 """Kinds of the event that tells that a run stopped short of its schedule."""
 
+LAST_FRAME_S = 1.1
+"""The frame in which a run was interrupted ends within this time of it; its arrivals fell due before, later ones after."""
+
 _HALF_FRAME_S = 0.5
 """A frame is dated by its end, which is a little late; its middle tells its phase."""
 
@@ -50,7 +53,7 @@ class Evidence:
     """What the verdict rests on, added frame by frame; of constant size.
 
     With ``phases`` only measured ones count: what the generator does while it opens connections spoils no figure.
-    Arrivals of frames that end after ``interrupted_at_s`` do not count: the interruption dropped them, not the load.
+    What is dropped after ``interrupted_at_s`` does not count: the interruption dropped it, not the load.
     """
 
     phases: tuple[Phase, ...] = ()
@@ -79,7 +82,8 @@ class Evidence:
 
     def add_arrivals(self, elapsed_s: float, cells: Iterable[ArrivalCell]) -> None:
         """Add the arrivals of the frame that ended at ``elapsed_s``."""
-        if self.interrupted_at_s is not None and elapsed_s > self.interrupted_at_s:
+        after_s = elapsed_s - self.interrupted_at_s if self.interrupted_at_s is not None else 0.0
+        if after_s > LAST_FRAME_S:
             return
         names = measured_names(self.phases)
         counted = [cell for cell in cells if not self.phases or cell.phase in names]
@@ -87,13 +91,13 @@ class Evidence:
             return
         self.offered += sum(cell.offered for cell in counted)
         self.started += sum(cell.started for cell in counted)
-        self.dropped += sum(cell.dropped for cell in counted)
+        self.dropped += sum(cell.dropped for cell in counted) if after_s <= 0 else 0
         self.dispatch = Histogram.merge([self.dispatch, *(cell.dispatch for cell in counted)])
         self.lag = Histogram.merge([self.lag, *(cell.lag for cell in counted)])
 
     def add_generator(self, elapsed_s: float, cell: GeneratorCell) -> None:
         """Add the state of the generator in the frame that ended at ``elapsed_s``."""
-        if self.interrupted_at_s is not None and elapsed_s > self.interrupted_at_s + 2 * _HALF_FRAME_S:
+        if self.interrupted_at_s is not None and elapsed_s > self.interrupted_at_s + LAST_FRAME_S:
             return
         if self.phases and not is_measured(self.phases, elapsed_s - _HALF_FRAME_S):
             return

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import NAMESPACE_OID, uuid5
 
@@ -153,7 +153,7 @@ class Shop:
         discount: Decimal = Decimal(0),
         takes_stock: bool = True,
     ) -> Bought:
-        """A confirmed and paid order of (product, region of the warehouse, units) lines, with everything that goes with it."""
+        """A paid order of (product, region of the warehouse, units) lines, with everything that goes with it."""
         subtotal = sum((PRICE * units for _, _, units in lines), Decimal(0))
         total = subtotal - discount + TAX + SHIPPING
         bought = Bought(region, uid(f"order {name}"), f"ORD-{name}", key(name), total, lines)
@@ -234,7 +234,7 @@ class Shop:
             self.move(product, region, "reserved", units, available=-units, reserved=units, reference=reference)
 
     def trade(self) -> "Shop":
-        """Orders in every state, and a cart that holds stock: ``bought`` is confirmed, remote, delivered, declined, refunded."""
+        """Orders confirmed, remote, delivered, declined and refunded, and a cart that holds stock."""
         self.order("confirmed", "us-east", ("lamp", "us-east", 2), ("shirt", "us-east", 1), discount=Decimal(5))
         self.order("remote", "eu-west", ("shirt", "us-east", 2))
         self.ship(self.order("delivered", "eu-west", ("lamp", "eu-west", 3)))
@@ -273,7 +273,6 @@ class Shop:
 
 
 CATALOGUE = Catalogue.load([read_package("bench.audit", "sql")], "postgres")
-AS_OF: date = START.date()
 
 
 def variant_of(product: str) -> str | None:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from decimal import Decimal
 
+import psycopg
 import pytest
 
 from bench.audit.audit import run_audit
@@ -38,8 +39,6 @@ def test_right_books_pass_every_rule(open_shop, variant):
 
 
 def test_an_empty_database_passes(fresh_database):
-    import psycopg
-
     create_schema(fresh_database, "pg")
     with psycopg.connect(fresh_database) as connection:
         assert failed(Shop(connection)) == {}
@@ -74,6 +73,14 @@ def test_a_lost_update_shows_between_stock_and_movements(shop):
     assert row["quantity_reserved"] == row["reserved_by_movements"]
 
 
+def test_a_lost_update_of_the_reserve_shows_too(shop):
+    shop.sql("UPDATE inventory SET quantity_reserved = quantity_reserved - 1 WHERE id = %s", uid("lamp us-east"))
+    findings = failed(shop)
+    assert set(findings) == {"stock_movements", "reservations"}
+    [row] = findings["stock_movements"].witness
+    assert (row["quantity_reserved"], row["reserved_by_movements"]) == ("1", "2")
+
+
 def test_lost_updates_on_the_last_unit_oversell_it(shop):
     left = read_naively(shop, "lamp", "eu-west")
     shop.order("all but one", "us-east", ("lamp", "eu-west", left - 1))
@@ -89,7 +96,8 @@ def test_lost_updates_on_the_last_unit_oversell_it(shop):
         ("ORD-late", uid("order late")),
     ]
     assert oversold.detail == (
-        "2 units oversold of 1 items; of the worst, 10 were stocked and 12 claimed: the latest 2 claims cover the 2 units beyond"
+        "2 units oversold of 1 items; of the worst, 10 were stocked and 12 claimed: "
+        "the latest 2 claims cover the 2 units beyond"
     )
     assert [row[2] for row in shop.sql(oversold.look)[:3]] == ["ORD-latest", "ORD-late", "ORD-lucky"]
 

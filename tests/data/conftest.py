@@ -53,7 +53,9 @@ def checksums(url: str) -> dict[str, tuple[int, str]]:
     with psycopg.connect(url) as connection:
         connection.execute("SET timezone = 'UTC'")
         for table in load_schema("pg", REGIONS, AS_OF).model.tables:
-            query = f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM {table.name} t"
+            query = (
+                f"SELECT count(*), coalesce(sum(hashtextextended(t::text, 0)::numeric), 0)::text FROM {table.name} t"
+            )
             found[table.name] = connection.execute(query).fetchone()
     return found
 
@@ -73,6 +75,17 @@ def database(pg_url: str) -> Iterator[str]:
 @pytest.fixture(scope="session")
 def tiny(database: str) -> Loaded:
     return fill(database, TINY)
+
+
+@pytest.fixture(scope="session")
+def copy_of_tiny(tiny: Loaded, pg_url: str) -> Iterator[str]:
+    """The URL of a copy for tests that change rows, be it only to roll back."""
+    base, _, name = tiny.url.rpartition("/")
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name}")
+    yield f"{base}/{name}_copy"
+    with psycopg.connect(pg_url, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {name}_copy WITH (FORCE)")
 
 
 @pytest.fixture(scope="session")

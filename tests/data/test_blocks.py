@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections import Counter
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -37,7 +38,7 @@ def test_any_cut_gives_the_same_bytes(tiny_data: DataSet, part: str, fmt: str):
     units = tiny_data.parts[part].units
     whole = tiny_data.make(Block(part, 0, units), fmt)
     cuts = [0, *sorted({1, units // 3, units // 2 + 1, units - 1} - {0, units}), units]
-    pieces = [tiny_data.make(Block(part, low, high - low), fmt) for low, high in zip(cuts, cuts[1:])]
+    pieces = [tiny_data.make(Block(part, low, high - low), fmt) for low, high in pairwise(cuts)]
     assert b"".join(piece.body for piece in pieces) == whole.body
     assert sum(piece.count for piece in pieces) == whole.count > 0
 
@@ -47,7 +48,11 @@ def test_another_process_with_another_hash_seed_makes_the_same_bytes(tiny_data: 
     for block in reversed(list(tiny_data.blocks())):
         digest.update(tiny_data.make(block, "binary").body)
     done = subprocess.run(
-        [sys.executable, "-c", DIGEST], env=os.environ | {"PYTHONHASHSEED": "77"}, capture_output=True, text=True, check=True
+        [sys.executable, "-c", DIGEST],
+        env=os.environ | {"PYTHONHASHSEED": "77"},
+        capture_output=True,
+        text=True,
+        check=True,
     )
     assert done.stdout.strip() == digest.hexdigest()
 
@@ -62,7 +67,7 @@ def test_blocks_cover_every_unit_once_and_stay_in_one_region(small_data: DataSet
     for part in small_data.parts.values():
         mine = [block for block in blocks if block.part == part.name]
         assert mine[0].first == 0
-        assert all(one.first + one.count == two.first for one, two in zip(mine, mine[1:]))
+        assert all(one.first + one.count == two.first for one, two in pairwise(mine))
         assert mine[-1].first + mine[-1].count == part.units
         edges = set(part.starts)
         assert not any(edge in range(block.first + 1, block.first + block.count) for block in mine for edge in edges)

@@ -65,9 +65,7 @@ def test_a_cell_depends_on_its_row_alone():
 def test_uuids_are_of_version_4_and_differ():
     made = STREAM.uuids(ROWS)
     assert len(np.unique(made, axis=0)) == len(ROWS)
-    assert {(u.version, u.variant) for u in (uuid.UUID(bytes=bytes(row)) for row in made[:500])} == {
-        (4, uuid.RFC_4122)
-    }
+    assert {(u.version, u.variant) for u in (uuid.UUID(bytes=bytes(row)) for row in made[:500])} == {(4, uuid.RFC_4122)}
 
 
 def test_known_bits():

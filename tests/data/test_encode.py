@@ -14,7 +14,7 @@ from bench.data.encode import BigInt, Bool, Column, Json, Money, Null, Text, Tex
 from bench.data.vocabulary import Digits, Vocabulary
 from bench.db.bulk import copy_block
 
-HOSTILE = ("plain", "tab\tand\nnew line\r", "back\\slash \\N", 'quote " and \'', "日本語のみ", "", "ÄÖÜ ß é", "\\.")
+HOSTILE = ("plain", "tab\tand\nnew line\r", "back\\slash \\N", "quote \" and '", "日本語のみ", "", "ÄÖÜ ß é", "\\.")
 ROWS = 5000
 NUMBERS = np.arange(ROWS, dtype=np.int64)
 NULLS = NUMBERS % 3 == 1
@@ -101,5 +101,7 @@ def test_rows_are_encoded_alone_as_together(fmt: str):
     """Painting in chunks must not show: row by row gives the bytes of the whole."""
     some = NUMBERS[:40]
     columns = [Text(WORDS[some % 8], null=NULLS[:40]), BigInt(some)]
-    alone = [encode([Text(WORDS[some[i : i + 1] % 8], null=NULLS[i : i + 1]), BigInt(some[i : i + 1])], 1, fmt) for i in some]
+    alone = [
+        encode([Text(WORDS[some[i : i + 1] % 8], null=NULLS[i : i + 1]), BigInt(some[i : i + 1])], 1, fmt) for i in some
+    ]
     assert b"".join(alone) == encode(columns, 40, fmt)

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import date
+from itertools import pairwise
 
 import pytest
 
@@ -40,11 +41,13 @@ def test_medium_has_a_million_orders_and_scales_are_multiples_of_it():
 
 def test_counts_grow_with_the_scale():
     sizes = [row_counts(replace(TINY, scale=scale)) for scale in SCALES]
-    for smaller, larger in zip(sizes, sizes[1:]):
+    for smaller, larger in pairwise(sizes):
         assert all(smaller[table] <= larger[table] for table in smaller)
 
 
-@pytest.mark.parametrize("change", [{"seed": 8}, {"scale": "small"}, {"as_of": date(2026, 11, 2)}, {"regions": ("us-east",)}])
+@pytest.mark.parametrize(
+    "change", [{"seed": 8}, {"scale": "small"}, {"as_of": date(2026, 11, 2)}, {"regions": ("us-east",)}]
+)
 def test_the_fingerprint_changes_with_every_field(change: dict[str, object]):
     assert replace(TINY, **change).fingerprint != TINY.fingerprint
 

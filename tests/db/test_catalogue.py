@@ -1,10 +1,11 @@
 """The catalogue reads what is documented, and names every fault with its file and line."""
 
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
 
-from bench.db.catalogue import Catalogue, Param, placeholders_as_numbers, read, read_package
+from bench.db.catalogue import Catalogue, Param, placeholders_as_numbers, read, read_package, with_literals
 from bench.errors import UsageError
 
 RESERVE = """\
@@ -182,3 +183,11 @@ def test_package_data_is_read_by_name():
     assert read_package("bench.audit", "sql").is_dir()
     with pytest.raises(UsageError, match=r"no package named 'bench\.nowhere'"):
         read_package("bench.nowhere", "sql")
+
+
+def test_literals_are_quoted_for_a_human_to_run():
+    values = {"n": Decimal("1.50"), "s": "O'Hara %", "none": None, "yes": True, "unused": 1}
+    sql = "SELECT %(n)s, %(s)s, %(none)s, %(yes)s, '%%(s)' WHERE 5 %% 2 = 1"
+    assert with_literals(sql, values) == "SELECT 1.50, 'O''Hara %', NULL, 'True', '%(s)' WHERE 5 % 2 = 1"
+    with pytest.raises(KeyError):
+        with_literals("SELECT %(missing)s", values)

@@ -185,8 +185,9 @@ class Maker:
     def _order(self, region, second):
         self.orders += 1
         taken = (Taken("p-1", "v-1", region, 1), Taken("p-2", None, "us-east", 2))
+        status = "cancelled" if second % 10 == 9 else "paid"
         return JournalEntry(
-            region, f"o-{self.orders}", f"N{self.orders}", f"k-{self.orders}", "19.90", "paid", 1, second + 0.5, taken
+            region, f"o-{self.orders}", f"N{self.orders}", f"k-{self.orders}", "19.90", status, 1, second + 0.5, taken
         )
 
     def _events(self, second):

@@ -120,6 +120,9 @@ def test_arrivals_after_an_interruption_do_not_count(tmp_path):
     with Run.open(tmp_path / "r") as run:
         assert run.end_s == 15.0
         assert sum(cell.dropped for cell in run.arrivals) == 0
+        of_frame = "SELECT frame, sum(offered) FROM arrivals GROUP BY 1"
+        until = sum(offered for frame, offered in run.rows(of_frame) if frame <= 15)  # it was interrupted in this one
+        assert sum(cell.offered for cell in run.arrivals) == until
         assert run.evidence().dropped_share == 0
 
 

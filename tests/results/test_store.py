@@ -14,7 +14,7 @@ from bench.results.manifest import Manifest, without_password
 from bench.results.read import Run
 from bench.results.store import RunWriter
 from bench.stats.validity import Validity
-from tests.results.synthetic import BROKEN, PASSED, STOCK, Maker, manifest, write_empty, write_run
+from tests.results.synthetic import BROKEN, PASSED, REGIONS, STOCK, Maker, manifest, write_empty, write_run
 
 
 def write_all(writer, frames):
@@ -90,6 +90,7 @@ def test_everything_written_is_read_back(tmp_path):
         assert run.findings == (PASSED, BROKEN)
         assert (run.status, run.detail) == ("interrupted", "by the user")
         assert run.validity == Validity("DEGRADED", ("late",))
+        assert run.wins == dict.fromkeys(REGIONS, (2, 2))  # p-1 is on sale, p-2 is not
         assert tuple(run.journal()) == frames[0].journal + frames[1].journal
         assert run.events == frames[0].events + frames[1].events
         assert run.slow() == tuple(sorted(frames[0].slow + frames[1].slow, key=lambda s: -s.response_ms))
@@ -101,6 +102,8 @@ def test_everything_written_is_read_back(tmp_path):
 def test_a_finished_store_is_one_file(tmp_path):
     write_run(tmp_path / "r", last=3)
     assert sorted(path.name for path in (tmp_path / "r").iterdir()) == ["manifest.json", "run.sqlite"]
+    header = (tmp_path / "r" / "run.sqlite").read_bytes()[:20]
+    assert header[18:] == b"\x01\x01"  # a rollback journal: readable where no log can be created
 
 
 def test_a_reader_looks_on_while_the_run_is_written(tmp_path):

@@ -80,6 +80,10 @@ def test_after_an_interruption_nothing_counts(kind):
     stopped = frame(12, [arrivals(dropped=900)], events=(Event(11.4, kind, ""),))
     later = frame(14, [arrivals(dropped=900)], stall_ms=5000)
     assert verdict(frame(11, [arrivals()]), stopped, later).verdict == "VALID"
+    evidence = Evidence(PHASES)
+    for one in (frame(11, [arrivals()]), stopped, later):
+        evidence.add_frame(one)
+    assert (evidence.offered, evidence.started, evidence.dropped) == (2000, 1100, 0)
     other = frame(12, [arrivals(dropped=900)], events=(Event(11.4, "phase", ""),))
     assert verdict(frame(11, [arrivals()]), other).verdict == "INVALID"
 

@@ -122,11 +122,13 @@ SELECT t.region::crdb_internal_region, t.inventory_id, %(type)s::TEXT, t.quantit
        AS t (region, inventory_id, quantity)
 
 -- name: insert_coupon_usage
--- Who used which coupon on which order.
+-- Who used which coupon on which order; no row when the user has used it meanwhile on another order.
 -- params: region text, coupon_id uuid, order_id uuid, user_id uuid, discount numeric
 INSERT INTO coupon_usages (region, coupon_id, order_id, user_id, discount_amount)
 VALUES (%(region)s::crdb_internal_region, %(coupon_id)s::UUID, %(order_id)s::UUID, %(user_id)s::UUID,
         %(discount)s::DECIMAL)
+    ON CONFLICT DO NOTHING
+RETURNING id
 
 -- name: confirm_payment
 -- The payment's outcome on the order.

@@ -1,0 +1,128 @@
+"""Real runs of the real command, on a server of their own."""
+
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+from tests_support import command
+
+from bench.results.files import find_run
+from bench.results.read import Run
+from bench.target.supervisor import children
+
+WAIT_S = 60.0
+
+STEADY = """
+name = "steady-browse"
+question = "what does a stall do?"
+users = 5
+scale = "tiny"
+[workload]
+user = "bench.workloads.flash_sale:FlashSaleUser"
+[[phases]]
+name = "steady"
+duration = "10s"
+rate = { browse = "40/s" }
+"""
+
+
+@dataclass
+class Play:
+    """A run in the background."""
+
+    process: "subprocess.Popen[str]"
+    folder: Path
+    home: Path
+
+    def until(self, seconds: float) -> None:
+        """Wait until the run's store holds this many seconds."""
+        self._await(lambda: self.recorded_s() >= seconds)
+
+    def recorded_s(self) -> float:
+        stores = list((self.folder / "runs").glob("*/run.sqlite"))
+        if not stores:
+            return 0.0
+        try:
+            with Run.open(stores[0].parent) as run:
+                return run.last_s
+        except Exception:
+            # The store is being made at this very moment.
+            return 0.0
+
+    def _await(self, condition: Callable[[], bool]) -> None:
+        deadline = time.monotonic() + WAIT_S
+        while not condition():
+            assert self.process.poll() is None, self.process.communicate()
+            assert time.monotonic() < deadline, "the run does not get on"
+            time.sleep(0.05)
+
+    def postmaster(self) -> int:
+        files = list(self.home.glob("postgres-*/*/data/postmaster.pid"))
+        live = [int(file.read_text().split()[0]) for file in files]
+        return next(pid for pid in live if _parent_run(pid, self.process.pid))
+
+    def signal_server(self, number: int) -> None:
+        """Send a signal to every process of the server."""
+        pid = self.postmaster()
+        for each in (pid, *children(pid)):
+            os.kill(each, number)
+
+    def end(self) -> tuple[int, str, str]:
+        out, err = self.process.communicate(timeout=WAIT_S * 2)
+        return self.process.returncode, out, err
+
+    def run(self) -> Run:
+        return Run.open(find_run(self.folder / "runs", "last"))
+
+
+def _parent_run(pid: int, wanted: int) -> bool:
+    """Whether a postmaster belongs to our process: it is the child of its supervisor, which is the child of bench."""
+    supervisor = _parent(pid)
+    return supervisor is not None and _parent(supervisor) == wanted
+
+
+def _parent(pid: int) -> int | None:
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[1])
+    except OSError:
+        return None
+
+
+Start = Callable[..., Play]
+
+
+@pytest.fixture
+def start(home: Path, tmp_path: Path) -> Iterator[Start]:
+    """Start ``bench run`` in a folder of its own; whatever is left of it at the end is killed by its id."""
+    started: list[Play] = []
+
+    def begin(*arguments: str) -> Play:
+        process = subprocess.Popen(
+            [command(), "run", *arguments],
+            cwd=tmp_path,
+            env={**os.environ, "BENCH_HOME": str(home), "NO_COLOR": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        started.append(Play(process, tmp_path, home))
+        return started[-1]
+
+    yield begin
+    for play in started:
+        if play.process.poll() is None:
+            play.process.send_signal(signal.SIGKILL)
+        play.process.communicate()
+
+
+@pytest.fixture
+def steady(tmp_path: Path) -> str:
+    """A scenario file: few users, forty browsers a second."""
+    path = tmp_path / "steady.toml"
+    path.write_text(STEADY)
+    return str(path)

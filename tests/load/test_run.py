@@ -1,0 +1,239 @@
+"""``bench run`` as a user sees it: figures that add up, an orderly end whatever happens."""
+
+import json
+import os
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+from tests_support import command
+
+from bench.cli.findings import WITNESSES_SHOWN
+from bench.results.files import find_run
+from bench.results.read import Run
+
+from .conftest import Start
+
+SHORT = ("flash-sale", "--scale", "tiny", "--duration", "6s", "--users", "60")
+
+
+@pytest.fixture(scope="module")
+def finished(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple["subprocess.CompletedProcess[str]", Path]:
+    """One whole run without distance, looked at by several tests."""
+    folder = tmp_path_factory.mktemp("finished")
+    done = subprocess.run(
+        [command(), "run", *SHORT, "--no-distance"],
+        cwd=folder,
+        env={**os.environ, "BENCH_HOME": str(home), "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    return done, find_run(folder / "runs", "last")
+
+
+def test_it_ends_well_with_a_report(finished: tuple["subprocess.CompletedProcess[str]", Path]) -> None:
+    done, folder = finished
+    # A busy machine may make the measurement invalid (4), which is a verdict and not a fault.
+    assert done.returncode in (0, 4), done.stderr
+    assert len(done.stdout.splitlines()) <= 25
+    assert str(folder / "report.html") in done.stdout
+    assert (folder / "report.html").stat().st_size > 10_000
+    assert "audit: " in done.stdout
+    assert json.loads((folder / "summary.json").read_text())["status"] == "complete"
+
+
+def test_the_figures_add_up(finished: tuple["subprocess.CompletedProcess[str]", Path]) -> None:
+    _, folder = finished
+    with Run.open(folder) as run:
+        arrivals = list(run.arrivals)
+        sessions = [cell for cell in run.cells if cell.name.startswith("session:")]
+        offered = sum(cell.offered for cell in arrivals)
+        started = sum(cell.started for cell in arrivals)
+        dropped = sum(cell.dropped for cell in arrivals)
+        assert offered > 100
+        assert offered == started + dropped
+        assert started == sum(cell.count for cell in sessions)
+        for cell in run.cells:
+            assert cell.attempts >= cell.count
+            assert cell.response.max_ns >= cell.service.max_ns
+        assert {cell.region for cell in arrivals} == {"us-east", "us-west", "eu-west", "asia-pac"}
+        begun = sum(cell.count for cell in run.statements if cell.statement == "BEGIN")
+        ended = sum(cell.count for cell in run.statements if cell.statement in ("COMMIT", "ROLLBACK"))
+        assert begun == ended
+
+
+def test_what_was_sold_is_what_was_offered_less_what_is_left(
+    finished: tuple["subprocess.CompletedProcess[str]", Path],
+) -> None:
+    _, folder = finished
+    with Run.open(folder) as run:
+        stock = run.stock
+        assert len(stock) == 12
+        assert all(row.sold + row.left == row.offered and row.oversold == 0 for row in stock)
+        assert sum(row.sold for row in stock) > 0
+        assert [finding.rule for finding in run.findings if not finding.passed] == []
+        assert len(run.findings) >= 12
+
+
+def test_a_second_run_begins_with_the_same_data_and_reuses_it(start: Start) -> None:
+    first = start(*SHORT, "--no-distance")
+    first.end()
+    second = start(*SHORT, "--no-distance")
+    code, _, err = second.end()
+    assert code in (0, 4), err
+    assert "(reused)" in err
+    runs = sorted((second.folder / "runs").iterdir())
+    data = [json.loads((run / "manifest.json").read_text())["data"] for run in runs]
+    assert data[0] == data[1]
+    assert data[0]["rows"]["orders"] > 0
+
+
+def test_naive_oversells_and_is_caught_with_the_orders(start: Start) -> None:
+    play = start(
+        "flash-sale",
+        "--scale",
+        "tiny",
+        "--duration",
+        "12s",
+        "--strategy",
+        "naive",
+        "--isolation",
+        "read-committed",
+        "--set",
+        "units_per_region=5",
+    )
+    code, out, err = play.end()
+    assert code == 6, err
+    assert "DATA WRONG" in out.splitlines()[0]
+    with play.run() as run:
+        broken = {finding.rule: finding for finding in run.findings if not finding.passed}
+        assert "oversold" in broken
+        assert sum(row.oversold for row in run.stock) > 0
+        journal = {entry.order_number for entry in run.journal()}
+        named = {row["order_number"] for row in broken["oversold"].witness}
+        assert named
+        assert named <= journal
+    assert sum(number in out for number in named) == min(len(named), WITNESSES_SHOWN)
+
+
+def test_ctrl_c_drains_writes_and_audits(start: Start) -> None:
+    play = start("flash-sale", "--scale", "tiny", "--duration", "30s", "--users", "60")
+    play.until(3)
+    play.process.send_signal(signal.SIGINT)
+    code, out, err = play.end()
+    assert code == 130, err
+    assert "interrupted" in out.lower()
+    with play.run() as run:
+        assert run.status == "interrupted"
+        assert run.findings
+        assert all(finding.passed for finding in run.findings)
+        arrivals = run.arrivals
+        assert sum(c.started for c in arrivals) == sum(c.count for c in run.cells if c.name.startswith("session:"))
+
+
+def test_a_killed_server_ends_the_run_with_what_was_measured(start: Start) -> None:
+    play = start("flash-sale", "--scale", "tiny", "--duration", "30s", "--users", "60")
+    play.until(3)
+    os.kill(play.postmaster(), signal.SIGKILL)
+    code, out, err = play.end()
+    assert code == 3
+    lines = [line for line in err.splitlines() if line.startswith(("error:", "cause:", "hint:"))]
+    assert lines[0] == "error: the server was lost during the run"
+    assert len(lines) == 3
+    with play.run() as run:
+        assert run.status == "target_lost"
+        assert sum(cell.count for cell in run.cells) > 0
+    assert "report.html" in out
+
+
+def test_a_killed_bench_leaves_no_server_and_a_readable_store(start: Start, bench: object) -> None:
+    play = start("flash-sale", "--scale", "tiny", "--duration", "30s", "--users", "60")
+    play.until(3)
+    postmaster = play.postmaster()
+    play.process.kill()
+    play.process.wait()
+    _gone(postmaster)
+    done = bench("report", "last")  # type: ignore[operator]
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.startswith("KILLED")
+    with play.run() as run:
+        assert run.last_s >= 3
+        assert sum(cell.count for cell in run.cells) > 0
+
+
+def _gone(pid: int) -> None:
+    descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") and os.path.exists(f"/proc/{pid}") else None
+    if descriptor is not None:
+        import select
+
+        ready, _, _ = select.select([descriptor], [], [], 30)
+        os.close(descriptor)
+        assert ready, "the server outlived bench"
+
+
+def test_a_stall_shows_in_the_response_time_and_not_in_the_service_time(start: Start, steady: str) -> None:
+    """Two seconds without an answer: only the five in flight are served slowly, but all who should have begun waited."""
+    play = start(steady, "--no-distance")
+    play.until(3)
+    play.signal_server(signal.SIGSTOP)
+    try:
+        play.until(5)
+    finally:
+        play.signal_server(signal.SIGCONT)
+    code, _, err = play.end()
+    assert code in (0, 4), err
+    with play.run() as run:
+        (total,) = run.transactions(by=("phase",)).values()
+    service, response = total.service.percentile_ms(99), total.response.percentile_ms(99)
+    assert service is not None
+    assert response is not None
+    assert service < 400, "those who were not in flight were served as usual"
+    assert 1200 < response < 4000, "those who had to wait for a free user are counted from when they should have begun"
+
+
+def test_two_runs_beside_each_other_do_not_meet(start: Start) -> None:
+    one, two = start(*SHORT, "--no-distance"), start(*SHORT, "--no-distance")
+    for play in (one, two):
+        code, _, err = play.end()
+        assert code in (0, 4), err
+    stores = [Run.open(path) for path in sorted((one.folder / "runs").iterdir())]
+    assert len(stores) == 2
+    urls = {run.manifest.target.safe_url for run in stores}
+    for run in stores:
+        assert all(finding.passed for finding in run.findings)
+        run.close()
+    assert len(urls) == 2
+
+
+def test_the_driver_under_the_wrong_wait_function_is_refused(fresh_database: str) -> None:
+    """psycopg imported before gevent's patching picks a wait that blocks everybody: ten sleeps take ten times as long."""
+    script = (
+        "import psycopg, sys\n"
+        "from bench.load.waiting import prove_concurrency, install_native_wait\n"
+        "from bench.errors import NotValidError\n"
+        "connect = lambda: psycopg.connect(sys.argv[1], autocommit=True)\n"
+        "try:\n    prove_concurrency(connect)\n"
+        "except NotValidError as error:\n    print(error.message)\n"
+        "install_native_wait()\n"
+        "print(prove_concurrency(connect) < 0.5)\n"
+    )
+    done = subprocess.run(
+        [Path(command()).with_name("python"), "-W", "ignore", "-c", script, fresh_database],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=True,
+    )
+    refusal, proven = done.stdout.splitlines()
+    assert refusal.startswith("10 concurrent sleeps of 0.1 s took 1.")
+    assert proven == "True"
+
+
+def test_the_database_is_left_for_the_audit(start: Start, bench: object) -> None:
+    start(*SHORT, "--no-distance").end()
+    done = bench("audit", "--run", "last")  # type: ignore[operator]
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "WRONG" not in done.stdout
