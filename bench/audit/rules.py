@@ -83,7 +83,7 @@ RULES = (
     ),
     Rule(
         "coupon_limits",
-        "no coupon is allotted or used beyond its limit",
+        "no coupon is allotted beyond its limit",
         "audit_coupon_limits",
         "look_coupon",
         "{violations} coupons; the first, {code}, allows {usage_limit} with {allotted} allotted and {used} used",

@@ -19,7 +19,7 @@ def differences(admin: Admin, schema: Schema) -> list[str]:
     """Return one line for each difference between the database and the schema; none when they agree."""
     return [
         *_column_differences(admin, schema),
-        *_named("index", _expected(schema, "index"), {name for _, name, _ in admin.read("check_indexes")}),
+        *_index_differences(admin, schema),
         *_constraint_differences(admin, schema),
         *_named("view", _expected(schema, "view"), {name for (name,) in admin.read("check_views")}),
         *_named("sequence", _expected(schema, "sequence"), {name for (name,) in admin.read("check_sequences")}),
@@ -34,6 +34,17 @@ def _expected(schema: Schema, kind: str) -> set[str]:
 def _named(kind: str, wanted: set[str], found: set[str]) -> Iterator[str]:
     for name in sorted(wanted - found):
         yield f"{kind} {name} is missing"
+
+
+def _index_differences(admin: Admin, schema: Schema) -> Iterator[str]:
+    found = [(table, name) for table, name, _ in admin.read("check_indexes")]
+    wanted = _expected(schema, "index")
+    yield from _named("index", wanted, {name for _, name in found})
+    known = wanted | {name for _, name, _ in schema.unique_keys}
+    tables = {table.name for table in schema.model.tables}
+    for table, name in sorted(found):
+        if table in tables and name not in known:
+            yield f"index {name} on {table} is not in the schema"
 
 
 def _column_differences(admin: Admin, schema: Schema) -> Iterator[str]:

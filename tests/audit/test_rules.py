@@ -166,6 +166,17 @@ def test_an_order_sent_without_taking_it_from_the_reserve(shop):
     assert (lamp["quantity_reserved"], lamp["units_in_orders"], lamp["variant_key"]) == ("2", "0", NO_VARIANT)
 
 
+def test_an_order_from_a_warehouse_that_never_had_the_item(shop):
+    shop.sql(
+        "INSERT INTO products (id, sku, name, slug, price) VALUES (%s, 'hat', 'hat', 'hat', %s)", uid("hat"), PRICE
+    )
+    shop.sql("UPDATE order_items SET product_id = %s WHERE order_id = %s", uid("hat"), uid("order delivered"))
+    assert set(failed(shop)) == {"oversold", "orders_movements"}
+    shop.set_order(shop.bought[2], status="processing", fulfillment_status="partial")
+    [row] = failed(shop)["reservations"].witness
+    assert (row["inventory_id"], row["product_id"], row["units_in_orders"]) == ("none", uid("hat"), "3")
+
+
 def test_an_expired_cart_whose_reservation_stays(shop):
     shop.sql("DELETE FROM shopping_carts WHERE id = %s", uid("cart guest"))
     finding = failed(shop)["reservations"]

@@ -158,8 +158,21 @@ def test_carts_are_open_abandoned_and_expired(small_data: DataSet):
     assert ((days > 0) & (days < 30))[found.kind == carts.ABANDONED].all()
     users = found.user[~found.is_guest]
     assert len(np.unique(users)) == len(users)
-    held = carts.lines_of(world, found).is_reserved
-    assert 0.01 < held.mean() < 0.03
+    held = carts.lines_of(world, found)
+    assert 0.01 < held.is_reserved.mean() < 0.03
+    assert (world.warehouses.region[held.warehouse] == found.region[held.lines.basket]).all()
+
+
+def test_no_user_uses_a_coupon_twice(small_data: DataSet):
+    """Some try at this size, so the refusal is at work."""
+    rows = np.arange(small_data.world.orders.total)
+    uses = small_data.parts["coupon_usages"].make(rows)
+    pairs = np.concatenate((uses["coupon_id"].values, uses["user_id"].values), axis=1)  # type: ignore[attr-defined]
+    assert len(np.unique(pairs, axis=0)) == len(pairs) == small_data.ledger.used.sum()
+    assert len(small_data.ledger.refused) > 10
+    discounts = small_data.parts["orders"].make(rows)["discount_amount"].cents  # type: ignore[attr-defined]
+    assert (discounts[small_data.ledger.refused] == 0).all()
+    assert np.sort(discounts[discounts > 0]).tolist() == np.sort(uses["discount_amount"].cents).tolist()  # type: ignore[attr-defined]
 
 
 def test_addresses_and_sign_ups(small_data: DataSet):

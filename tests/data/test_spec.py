@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import date
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 
@@ -76,3 +77,11 @@ def test_shares_sum_to_the_total_and_keep_the_least():
     assert shares(7, (1, 1, 1000), 2).tolist() == [2, 2, 3]
     with pytest.raises(ValueError, match="cannot be split"):
         shares(3, (1, 1), 2)
+
+
+def test_the_documented_table_is_that_of_the_code():
+    text = (Path(__file__).parents[2] / "docs" / "data.md").read_text()
+    counts = [row_counts(replace(TINY, scale=scale)) for scale in SCALES]
+    for table in counts[0]:
+        assert f"| {table} | {' | '.join(f'{count[table]:,}' for count in counts)} |" in text
+    assert f"| **all** | {' | '.join(f'**{sum(count.values()):,}**' for count in counts)} |" in text

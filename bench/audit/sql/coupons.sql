@@ -12,12 +12,12 @@ SELECT count(*) OVER () AS violations, COALESCE(a.region, u.region)::TEXT AS reg
        COALESCE(u.uses, 0) AS usages
   FROM coupon_allotments a
   FULL JOIN usages u ON u.region = a.region AND u.coupon_id = a.coupon_id
- WHERE COALESCE(a.used, 0) <> COALESCE(u.uses, 0) OR a.used > a.allotted OR a.coupon_id IS NULL
+ WHERE COALESCE(a.used, 0) <> COALESCE(u.uses, 0) OR a.used > a.allotted
  ORDER BY 3, 2
  LIMIT 3;
 
 -- name: audit_coupon_limits
--- Coupons of which more is allotted, or was used, than their limit allows.
+-- Coupons of which more is allotted than their limit allows; audit_coupon_uses holds the uses to the allotment.
 WITH allotments AS (
   SELECT coupon_id, sum(allotted)::BIGINT AS allotted, sum(used)::BIGINT AS used,
          count(*) FILTER (WHERE allotted IS NULL) AS unlimited
@@ -27,7 +27,7 @@ WITH allotments AS (
 SELECT count(*) OVER () AS violations, c.id AS coupon_id, c.code, c.usage_limit, a.allotted, a.unlimited, a.used
   FROM coupons c
   JOIN allotments a ON a.coupon_id = c.id
- WHERE a.allotted > c.usage_limit OR a.used > c.usage_limit OR (a.unlimited > 0 AND c.usage_limit IS NOT NULL)
+ WHERE a.allotted > c.usage_limit OR (a.unlimited > 0 AND c.usage_limit IS NOT NULL)
  ORDER BY c.id
  LIMIT 3;
 
