@@ -78,7 +78,7 @@ def _compare(execute: Execute, journal: Sequence[JournalEntry], run: RunWindow) 
     for region, ids in comparison.missing().items():
         for start in range(0, len(ids), BATCH):
             _, rows = execute("journalled_orders", {"region": region, "ids": ids[start : start + BATCH]})
-            comparison.add(map(Order.of, rows))
+            comparison.add(map(Order._make, rows))
     for finding in comparison.findings():
         look = _look(_JOURNAL_LOOK, finding.witness[0]) if finding.witness else ""
         yield replace(finding, look=look)
@@ -89,7 +89,7 @@ def _add_region(execute: Execute, comparison: Comparison, run: RunWindow, region
     while True:
         values = {"region": region, "since": run.since, "tag": run.tag, "after": after, "page": PAGE}
         _, rows = execute("run_orders", values)
-        comparison.add(map(Order.of, rows))
+        comparison.add(map(Order._make, rows))
         if len(rows) < PAGE:
             return
         after = str(rows[-1][1])

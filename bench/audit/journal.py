@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from decimal import Decimal
+from typing import NamedTuple
 
 from bench.metrics.frame import JournalEntry
 from bench.metrics.outcome import Finding
@@ -46,9 +47,11 @@ class RunWindow:
         return any(lost - self.in_flight <= created_at <= lost for lost in self.lost)
 
 
-@dataclass(frozen=True, slots=True)
-class Order:
-    """An order as the database has it; ``lines`` holds product/variant/region/units, with a blank between."""
+class Order(NamedTuple):
+    """An order as the database has it: a row of ``run_orders``.  A plain tuple, because a run may have a million.
+
+    ``lines`` holds product/variant/region of the warehouse/units, with a blank between.
+    """
 
     region: str
     order_id: str
@@ -58,14 +61,6 @@ class Order:
     status: str
     created_at: datetime
     lines: str
-
-    @classmethod
-    def of(cls, row: tuple[object, ...]) -> "Order":
-        """Return the order of a row of ``run_orders``."""
-        *texts, created_at, lines = row
-        assert isinstance(created_at, datetime)
-        region, order_id, order_number, key, total, status = map(str, texts)
-        return cls(region, order_id, order_number, key, total, status, created_at, str(lines))
 
 
 class Comparison:

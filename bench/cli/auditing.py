@@ -3,7 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.audit.audit import Execute
@@ -20,7 +20,7 @@ def snapshot_executor(connection: Connection, catalogue: Catalogue) -> Iterator[
     """Hand out a function that runs catalogue statements inside one consistent snapshot of the database."""
 
     def execute(name: str, params: Mapping[str, object]) -> tuple[list[str], list[tuple[object, ...]]]:
-        cursor = connection.execute(catalogue[name].sql, params or None)
+        cursor = connection.execute(catalogue[name].sql, params)
         return [column.name for column in cursor.description or ()], list(cursor.fetchall())
 
     connection.execute(catalogue["begin_snapshot"].sql)
@@ -34,14 +34,15 @@ def journal_of(runs: Path, reference: str) -> tuple[tuple[JournalEntry, ...], Ru
     """Return the journal of a stored run, and which orders are that run's."""
     with Run.open(find_run(runs, reference)) as run:
         began = datetime.fromisoformat(run.manifest.created_utc)
-        killed = run.status == "killed"
-        last = began + timedelta(seconds=_last_elapsed(run)) if killed else None
-        window = RunWindow(since=began, tag=run_tag(run.manifest.run_id), journalled_until=last)
+        # A run that was cut off may have orders that the server took and nobody wrote down any more.
+        until = _last_frame(run) if run.status in ("killed", "target_lost", "crashed") else None
+        window = RunWindow(since=began, tag=run_tag(run.manifest.run_id), journalled_until=until)
         return tuple(run.journal()), window
 
 
-def _last_elapsed(run: Run) -> float:
-    return max((entry.elapsed_s for entry in run.journal()), default=0.0)
+def _last_frame(run: Run) -> datetime | None:
+    last = next(run.rows("SELECT max(unix_s) FROM frames"))[0]
+    return datetime.fromtimestamp(last, UTC) if last is not None else None
 
 
 def run_tag(run_id: str) -> str:

@@ -40,7 +40,7 @@ class Admin:
 
     def read(self, statement: str, /, **params: Any) -> list[tuple[Any, ...]]:
         """Return the rows of a statement of the catalogue."""
-        return rows(self.connection, self.catalogue[statement].sql, params or None)
+        return rows(self.connection, self.catalogue[statement].sql, params)
 
     def has_database(self, name: str) -> bool:
         """Whether the server has a database of that name."""

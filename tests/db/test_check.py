@@ -9,21 +9,34 @@ from bench.db.admin import Admin
 from bench.db.check import differences
 from bench.db.connection import connect
 from bench.db.ddl import load_schema
+from bench.target.embedded import EmbeddedServer
 
 REGIONS = ("us-east", "eu-west")
 
 
-@pytest.fixture(params=["pg", "pg_partitioned"])
+@pytest.fixture(scope="module", params=["pg", "pg_partitioned"])
 def variant(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
-@pytest.fixture
-def admin(fresh_database: str, variant: str) -> Iterator[Admin]:
-    with connect(fresh_database) as connection:
+@pytest.fixture(scope="module")
+def applied(server: EmbeddedServer, variant: str) -> Iterator[Admin]:
+    """One database a variant; each test undoes what it does."""
+    name = f"check_{variant}"
+    with connect(server.url()) as connection:
         admin = Admin.of(connection, "postgres")
-        admin.apply(load_schema(variant, REGIONS, date(2026, 11, 1)))
-        yield admin
+        admin.create_database(name)
+        with connect(server.url(name)) as inside:
+            made = Admin.of(inside, "postgres")
+            made.apply(load_schema(variant, REGIONS, date(2026, 11, 1)))
+            yield made
+        admin.drop_database(name)
+
+
+@pytest.fixture
+def admin(applied: Admin) -> Iterator[Admin]:
+    with applied.connection.transaction(force_rollback=True):
+        yield applied
 
 
 def found(admin: Admin, variant: str) -> list[str]:
