@@ -91,12 +91,12 @@ def _aborts(summary: Summary) -> Iterator[Text]:
     if not total.count:
         return
     if not total.aborts:
-        yield _line("retries: none")
+        yield _line("aborted attempts: none")
         return
     shown = ", ".join(f"{row.reason} {row.count:,} ({format_ms(row.wasted_ms)})" for row in total.aborts[:4])
     more = f", {len(total.aborts) - 4} more" if len(total.aborts) > 4 else ""
     wasted = format_ms(sum(row.wasted_ms for row in total.aborts))
-    yield _line(f"retries: {wasted} wasted: {shown}{more}")
+    yield _line(f"aborted attempts: {shown}{more}; {wasted} wasted")
     if total.failed:
         failures = [row for row in total.outcomes if row.kind == "failure"]
         yield _line(f"failures: {', '.join(f'{row.outcome} {row.count:,}' for row in failures[:4])}")
