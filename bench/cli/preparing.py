@@ -119,7 +119,8 @@ def _seed_in_child(url: str, schema: Schema, spec: SeedSpec) -> None:
     arguments = ["seed", "--scale", spec.scale, "--seed", str(spec.seed), "--as-of", spec.as_of.isoformat()]
     arguments += ["--regions", ",".join(spec.regions), "--variant", schema.variant]
     done = subprocess.run(
-        [sys.executable, "-c", "from bench.cli import main; main()", *arguments],
+        # -P: with the current folder on the path, a checkout's ./bench would hide the installed package.
+        [sys.executable, "-P", "-c", "from bench.cli import main; main()", *arguments],
         # In the environment, because a command line is for everyone to read.
         env={**os.environ, "BENCH_URL": url},
         stdin=subprocess.DEVNULL,

@@ -1,6 +1,7 @@
 """One run from beginning to end: prepare, load, account, audit, report."""
 
 import secrets
+import shutil
 import signal
 import time
 from collections.abc import Iterator
@@ -36,7 +37,7 @@ from bench.load.waiting import install_native_wait, prove_concurrency
 from bench.metrics.frame import Frame, JournalEntry
 from bench.metrics.outcome import Finding, StockRow
 from bench.results.read import Run
-from bench.results.store import RunWriter, Status
+from bench.results.store import MANIFEST_NAME, RunWriter, Status
 from bench.results.summarise import summarise_run
 from bench.stats.validity import Evidence, Validity, judge
 
@@ -80,6 +81,11 @@ def _new_run_id(name: str) -> str:
 
 
 def _record_failure(writer: RunWriter, error: BaseException) -> None:
+    if not (writer.path / MANIFEST_NAME).exists():
+        # Nothing was run, so there is nothing to keep.
+        writer.close()
+        shutil.rmtree(writer.path, ignore_errors=True)
+        return
     detail = error.message if isinstance(error, BenchError) else f"{type(error).__name__}: {error}"
     status: Status = "target_lost" if isinstance(error, TargetError) else "crashed"
     if isinstance(error, KeyboardInterrupt):

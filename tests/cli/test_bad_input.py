@@ -184,13 +184,14 @@ def test_an_unwritable_output_folder(bench: Bench, tmp_path: Path) -> None:
     assert len(lines) <= 3
 
 
-def test_a_taken_port(bench: Bench) -> None:
+def test_a_taken_port(bench: Bench, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         lines = said(bench("run", "flash-sale", "--scale", "tiny", "--port", str(port)), 3)
     assert lines[0] == f"error: port {port} on 127.0.0.1 is taken"
+    assert not list((tmp_path / "runs").iterdir()), "a run that never began leaves nothing behind"
     assert lines[-1].startswith("hint:")
 
 
