@@ -5,7 +5,7 @@ import shutil
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -30,7 +30,7 @@ from bench.db.catalogue import Catalogue, read_package
 from bench.db.connection import connect
 from bench.db.observe import Observer
 from bench.db.session import Effects, Session
-from bench.errors import BenchError, ExitCode, TargetError
+from bench.errors import BenchError, ExitCode, TargetError, UsageError
 from bench.load.engine import Ended, Engine, Plan, gateway_connector
 from bench.load.user import Setup
 from bench.load.waiting import install_native_wait, prove_concurrency
@@ -90,7 +90,8 @@ def _record_failure(writer: RunWriter, error: BaseException) -> None:
     status: Status = "target_lost" if isinstance(error, TargetError) else "crashed"
     if isinstance(error, KeyboardInterrupt):
         status = "interrupted"
-    writer.finish(status, detail, None)
+    with suppress(BenchError):
+        writer.finish(status, detail, None)
 
 
 def _fitted(plan: ResolvedPlan, prepared: Prepared) -> ResolvedPlan:
@@ -172,6 +173,9 @@ class _Load:
 
     def conclude(self, ended: Ended) -> int:
         """Account, audit, report; return the exit code."""
+        if isinstance(ended.error, UsageError):
+            # The store cannot be written any more; what is in it stays readable.
+            raise ended.error
         if ended.interrupted_at_s is not None:
             self.evidence.interrupted_at_s = ended.interrupted_at_s
         validity = judge(self.evidence)

@@ -101,6 +101,7 @@ class Engine:
     _connected: int = 0
     _silent_frames: int = 0
     _hurried: bool = False
+    _sink_failed: bool = False
     _origin_ns: int = 0
     _frames: int = 0
     _kits: list[Equipment] = field(default_factory=list)
@@ -227,7 +228,8 @@ class Engine:
 
     def _write_frame(self) -> None:
         with self._writing:
-            self._write_one_frame()
+            if not self._sink_failed:
+                self._write_one_frame()
 
     def _write_one_frame(self) -> None:
         self._frames += 1
@@ -235,13 +237,21 @@ class Engine:
         generator = self._health.cell(sum(self._users.values()), self.source.busy, self.source.queued)
         batch = self.recorder.take(self._frames, self._elapsed_s(), time.time())
         # Folding and a commit to disk take milliseconds; on the event loop they would delay every arrival and answer.
-        frame = gevent.get_hub().threadpool.apply(self._store, (batch, generator, server))
-        self.progress(frame)
-        self._watch_target(frame)
+        stored = gevent.get_hub().threadpool.apply(self._store, (batch, generator, server))
+        if isinstance(stored, Exception):
+            self._sink_failed = True
+            self._end(Ended("crashed", str(stored), error=stored))
+            return
+        self.progress(stored)
+        self._watch_target(stored)
 
-    def _store(self, batch: Batch, generator: GeneratorCell, server: dict[str, float]) -> Frame:
-        frame = batch.fold(generator, server)
-        self.sink(frame)
+    def _store(self, batch: Batch, generator: GeneratorCell, server: dict[str, float]) -> Frame | Exception:
+        # The top frame of a thread: what is raised here gevent would print, with everything that the engine holds.
+        try:
+            frame = batch.fold(generator, server)
+            self.sink(frame)
+        except Exception as error:
+            return error
         return frame
 
     def _watch_target(self, frame: Frame) -> None:

@@ -213,7 +213,7 @@ def refuse_package(path: Path) -> None:
         for root in (spec.submodule_search_locations or []) if spec else []:
             if resolved.is_relative_to(Path(root).resolve()):
                 raise UsageError(
-                    f"'{path}' is inside the installed package '{name}'", hint="choose a folder of your own with --runs"
+                    f"'{path}' is inside the installed package '{name}'", hint="choose a folder of your own with --out"
                 )
 
 
@@ -222,5 +222,5 @@ def _unwritable(path: Path, error: Exception) -> UsageError:
     return UsageError(
         f"cannot write to '{path}'",
         cause=reason.lower(),
-        hint="choose a folder that you can write to with --runs, or free space",
+        hint="choose a folder that you can write to with --out, or free space",
     )

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import signal
 import subprocess
 from collections.abc import Callable
@@ -239,3 +240,32 @@ def test_the_driver_under_the_wrong_wait_function_is_refused(fresh_database: str
     refusal, proven = done.stdout.splitlines()
     assert refusal.startswith("10 concurrent sleeps of 0.1 s took 1.")
     assert proven == "True"
+
+
+def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
+    bench: Bench, fresh_database: str, steady: str, tmp_path: Path
+) -> None:
+    """A limit on the size of files stands in for a full disk; the server is not ours, so it is not limited."""
+    assert bench("seed", "--url", fresh_database, "--scale", "tiny").returncode == 0
+
+    def limit() -> None:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
+
+    done = subprocess.run(
+        [command(), "run", steady, "--url", fresh_database],
+        cwd=tmp_path,
+        env={**os.environ, "NO_COLOR": "1"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        preexec_fn=limit,
+    )
+    lines = done.stderr.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("error:"))
+    assert done.returncode == 2
+    assert lines[start].startswith(f"error: cannot write to '{tmp_path}/runs/")
+    assert len(lines) - start <= 3
+    with Run.open(find_run(tmp_path / "runs", "last")) as run:
+        assert run.last_s >= 1
+        assert sum(cell.count for cell in run.cells) > 0
