@@ -40,7 +40,7 @@ def test_unwritable_folder_is_a_usage_error_with_a_hint(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(UsageError, match=r"cannot write to '.*file/r'") as caught:
         RunWriter(tmp_path / "file" / "r")
-    assert "--runs" in caught.value.hint
+    assert "--out" in caught.value.hint
 
 
 def test_full_disk_is_a_usage_error_and_leaves_whole_frames(tmp_path):
