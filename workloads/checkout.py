@@ -199,7 +199,9 @@ def checkout(intent: Intent, strategy: Strategy) -> Transaction:
         if not found:
             return None
         order_id, number, total, status = found[0]
-        placed = Placed(order_id, number, total, status, ())
+        lines = session.execute("find_order_lines", {"region": intent.region, "order_id": order_id})
+        taken = tuple(Taken(str(p), str(v) if v else None, where, units) for p, v, where, units in lines)
+        placed = Placed(order_id, number, total, status, taken)
         return Outcome("payment_declined", placed) if intent.is_declined else placed
 
     return Transaction(body, resolve=resolve)
@@ -238,7 +240,8 @@ def _insert_order(session: Session, intent: Intent, cost: Amounts) -> tuple[UUID
     }
     rows = session.execute("insert_order", params)
     if not rows:
-        raise Business("already_ordered")
+        # An earlier attempt whose answer was lost has been committed after all: look it up instead.
+        raise Conflict("already_ordered", may_be_done=True)
     return rows[0][0], rows[0][1]
 
 

@@ -79,13 +79,13 @@ def reserve(
     The shopper's own region is asked first; the others only after one read has said which of them still have stock, so
     that a shopper who comes too late pays two exchanges and not one for each region.
     """
-    own, *others = regions
-    taken = strategy(session, item, own, quantity)
-    if taken or not others:
+    taken = strategy(session, item, regions[0], quantity)
+    if taken:
         return taken
     found = session.execute("find_stock", {**_item(item), "quantity": quantity})
     stocked = {region for (region,) in found}
-    for region in (other for other in others if other in stocked):
+    # The own region again, too: another of its warehouses may have what the first did not.
+    for region in (region for region in regions if region in stocked):
         taken = strategy(session, item, region, quantity)
         if taken:
             return taken

@@ -35,7 +35,7 @@ def journal_of(runs: Path, reference: str) -> tuple[tuple[JournalEntry, ...], Ru
     with Run.open(find_run(runs, reference)) as run:
         began = datetime.fromisoformat(run.manifest.created_utc)
         # A run that was cut off may have orders that the server took and nobody wrote down any more.
-        until = _last_frame(run) if run.status in ("killed", "target_lost", "crashed") else None
+        until = _last_frame(run) if run.status in ("killed", "target_lost", "crashed", "interrupted") else None
         window = RunWindow(since=began, tag=run_tag(run.manifest.run_id), journalled_until=until)
         return tuple(run.journal()), window
 

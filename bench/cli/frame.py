@@ -29,8 +29,7 @@ def run_guarded(group: click.Group) -> None:
         sys.stderr.close()
         code = ExitCode.OK
     except Exception as error:
-        _show_bug(error, debug)
-        code = ExitCode.BUG
+        code = _show_unforeseen(error, debug)
     sys.exit(int(code or 0))
 
 
@@ -47,10 +46,20 @@ def _show(error: BenchError, debug: bool) -> None:
     error_lines(error.message, cause=error.cause, hint=error.hint)
 
 
-def _show_bug(error: Exception, debug: bool) -> None:
+def _show_unforeseen(error: Exception, debug: bool) -> ExitCode:
     if debug:
         traceback.print_exc()
+    said = next(iter(str(error).splitlines()), "")
+    # By name, because importing the driver here would slow down `bench --help`.
+    if type(error).__module__.partition(".")[0] == "psycopg":
+        error_lines(
+            "the database refused what bench asked of it",
+            cause=f"{type(error).__name__}: {said}",
+            hint="check the user's privileges, and that the server is up",
+        )
+        return ExitCode.TARGET
     error_lines(
-        f"unexpected {type(error).__name__}: {error}",
+        f"unexpected {type(error).__name__}: {said}",
         hint="this is a bug in bench: run again with `bench --debug …` and report the traceback",
     )
+    return ExitCode.BUG

@@ -136,6 +136,8 @@ def _overlaid(scenario: Scenario, overrides: Overrides) -> Scenario:
         updates["regions"] = tuple(Region(name=name, share=shares.get(name, 1.0)) for name in overrides.regions)
     if overrides.no_distance:
         updates["distance_ms"] = {}
+    if overrides.peak_rate is not None and scenario.model == "closed":
+        raise UsageError("--rate does nothing in a closed model", hint="pass --users instead")
     changed = scenario.model_copy(update=updates)
     return scaled(changed, duration_s=overrides.duration_s, peak_rate=overrides.peak_rate)
 

@@ -23,7 +23,7 @@ def build_manifest(plan: ResolvedPlan, prepared: Prepared, run_id: str, command:
         run_id=run_id,
         bench_version=__version__,
         created_utc=datetime.now(UTC).isoformat(timespec="seconds"),
-        command=redact(" ".join(command)),
+        command=" ".join(redact(word) for word in command),
         scenario=plan.resolved(),
         seed=scenario.seed,
         regions=target.regions,

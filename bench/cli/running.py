@@ -161,7 +161,7 @@ class _Load:
 
     def _announce(self) -> None:
         target, scenario = self.prepared.target, self.plan.scenario
-        distance = "emulated distance" if target.distance_ms else "real distance"
+        distance = "emulated distance" if target.distance_ms else "no distance emulated"
         rows = sum(self.prepared.rows.values())
         console.note(
             f"target    {target.kind} {target.dialect} {target.server_version}, {target.variant}, "

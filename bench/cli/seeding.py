@@ -41,14 +41,15 @@ def require_dialect(schema: Schema, dialect: Dialect) -> None:
 
 def make_room(admin: Admin, schema: Schema, place: str, *, fresh: bool, yes: bool) -> None:
     """Remove our own tables where asked; TargetError when there are tables that we may not touch."""
-    present = {name for (name,) in admin.read("tables_present")}
-    ours = {table.name for table in schema.model.tables}
+    statements = ("tables_present", "check_views", "check_sequences", "check_functions")
+    present = {str(row[0]) for statement in statements for row in admin.read(statement)}
+    ours = {ddl.name for ddl in schema.statements if ddl.kind in ("table", "view", "sequence", "function")}
     in_the_way = sorted(present & ours)
     if not in_the_way and not admin.is_marked():
         return
     if not admin.is_marked() and not yes:
         raise TargetError(
-            f"{place} already has a table '{in_the_way[0]}' that bench did not make",
+            f"{place} already has '{in_the_way[0]}', which bench did not make",
             hint="name an empty database, or pass --fresh --yes to have it dropped",
         )
     if not fresh:

@@ -62,10 +62,12 @@ def _refusal(url: str, error: psycopg.Error) -> BenchError:
 
 def _first_line(error: Exception) -> str:
     lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return _PASSWORD.sub(r"\1***", lines[0] if lines else type(error).__name__)
+    return redact(lines[0] if lines else type(error).__name__)
 
 
-_PASSWORD = re.compile(r"(password=|://[^:/@\s]+:)[^@\s]+", re.IGNORECASE)
+# Greedy up to the last @ of the authority, because a password may hold one.
+_USERINFO = re.compile(r"(://[^\s/?#:@]*):[^\s/?#]*@")
+_KEYWORD = re.compile(r"(password\s*=\s*)('(?:[^'\\]|\\.)*'|[^\s&]+)", re.IGNORECASE)
 
 
 def redact(url: str) -> str:
@@ -74,7 +76,7 @@ def redact(url: str) -> str:
     >>> redact("postgresql://shop:secret@db:26257/shop?sslmode=verify-full")
     'postgresql://shop:***@db:26257/shop?sslmode=verify-full'
     """
-    return _PASSWORD.sub(r"\1***", url)
+    return _KEYWORD.sub(r"\1***", _USERINFO.sub(r"\1:***@", url))
 
 
 def place_of(url: str) -> str:

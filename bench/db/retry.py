@@ -30,11 +30,15 @@ class Business(Exception):
 
 
 class Conflict(Exception):
-    """Raised by a body that saw another's change and wants the whole transaction repeated."""
+    """Raised by a body that saw another's change and wants the whole transaction repeated.
 
-    def __init__(self, reason: str) -> None:
+    ``may_be_done`` says that the change may be this transaction's own, from an attempt whose answer was lost.
+    """
+
+    def __init__(self, reason: str, *, may_be_done: bool = False) -> None:
         super().__init__(reason)
         self.reason = reason
+        self.may_be_done = may_be_done
 
 
 class RetryObserver(Protocol):
@@ -109,7 +113,7 @@ class Retrier:
         clock = self.effects.clock
         started = clock()
         deadline = started + int(self.policy.budget_s * NS_PER_S)
-        attempts, unknown = 0, False
+        attempts, unknown = 0, False  # unknown: an earlier COMMIT may have happened
         while True:
             attempts += 1
             began = clock()
@@ -121,7 +125,10 @@ class Retrier:
                 return Done(no.outcome, "business", attempts, started, clock())
             except Conflict as conflict:
                 refusal = Refusal(conflict.reason, "retry")
+                unknown = unknown or conflict.may_be_done
             except psycopg.Error as error:
+                if _is_ours(error):
+                    raise
                 refusal = self.session.refusal(error)
                 self._spoilt(refusal, error)
             self._clear(refusal)
@@ -130,8 +137,21 @@ class Retrier:
             wasted = clock() - began + int((pause or 0.0) * NS_PER_S)
             self.observer.retry(self.session.current, refusal.reason, wasted)
             if pause is None:
+                found = self._look_once_more(transaction) if unknown else None
+                if found is not None:
+                    return _done(found, attempts, started, clock())
                 return Done(refusal.reason, "failure", attempts, started, clock())
             self.effects.sleep(pause)
+
+    def _look_once_more(self, transaction: Transaction) -> Any:
+        """Return what an unknown COMMIT left behind before the transaction is given up; None when nothing is found."""
+        if transaction.resolve is None:
+            return None
+        try:
+            return transaction.resolve(self.session)
+        except psycopg.Error:
+            self.session.drop()
+            return None
 
     def _attempt(self, transaction: Transaction, unknown: bool) -> Any:
         session = self.session
@@ -167,6 +187,13 @@ class Retrier:
                 cause=str(error).splitlines()[0],
                 hint="set cluster.organization and enterprise.license, or recreate the test cluster (docs/cockroachdb.md)",
             )
+
+
+def _is_ours(error: psycopg.Error) -> bool:
+    """Whether the driver refused what we asked of it, before any server saw it: a bug, and nothing to retry."""
+    return error.sqlstate is None and isinstance(
+        error, (psycopg.ProgrammingError, psycopg.DataError, psycopg.NotSupportedError)
+    )
 
 
 def _done(value: Any, attempts: int, started: int, ended: int) -> Done:

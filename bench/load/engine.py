@@ -36,6 +36,7 @@ from bench.units import NS_PER_S
 CONNECT_WITHIN_S = 60.0
 HEAD_START_S = 0.3
 SWITCH_INTERVAL_S = 0.0005
+STOP_WITHIN_S = 5.0
 LOST_AFTER_FRAMES = 5
 _GONE = frozenset({"connection_refused", "connection_lost", "cannot_connect_now"})
 
@@ -128,15 +129,16 @@ class Engine:
         runner = environment.create_local_runner()
         try:
             self._spawn(runner)
-            return self._measure()
+            return self._measure(runner)
         finally:
             self._health.stop()
             runner.quit()
 
     def _spawn(self, runner: Any) -> None:
         total = sum(self._users.values())
-        # Locust warns of high spawn rates; ours open all connections before anything is measured.
-        logging.getLogger("locust").setLevel(logging.ERROR)
+        # Locust warns of high spawn rates and prints what users raise; we open all connections before anything is
+        # measured, and tell of errors ourselves.
+        logging.getLogger("locust").setLevel(logging.CRITICAL)
         runner.start(total, spawn_rate=total)
         with gevent.Timeout(
             CONNECT_WITHIN_S, TargetError(f"{total} users could not connect in {CONNECT_WITHIN_S:g} s")
@@ -149,7 +151,7 @@ class Engine:
     def _all_connected(self, runner: Any, total: int) -> bool:
         return len(runner.user_greenlets) == total and self._connected >= total
 
-    def _measure(self) -> Ended:
+    def _measure(self, runner: Any) -> Ended:
         # What was recorded while connecting belongs to no phase.
         self.recorder.take(0, 0.0, 0.0)
         self._origin_ns = time.perf_counter_ns() + int(HEAD_START_S * NS_PER_S)
@@ -167,6 +169,8 @@ class Engine:
         finisher.kill()
         dispatcher.kill()
         dropped = self._wind_down()
+        # What is still in flight ends now, so that the last frame holds it as unfinished.
+        runner.user_greenlets.kill(block=True, timeout=STOP_WITHIN_S)
         with self._writing:
             # Nothing is being written now, so the greenlet can be ended without losing a frame.
             frames.kill()

@@ -126,8 +126,12 @@ class ClosedSource:
         phase = self._phase((now - self._origin_ns) / NS_PER_S)
         if phase is None or self._closed:
             return None
-        rates = self._scenario.phases[phase].rate
-        session = self._rng.choices(list(rates), [sum(ramp) for ramp in rates.values()])[0]
+        rates = {name: sum(ramp) for name, ramp in self._scenario.phases[phase].rate.items() if sum(ramp) > 0}
+        if not rates:
+            # A phase of rest: ask again when it is over.
+            gevent.sleep(max(0.001, self._ends[phase] - (now - self._origin_ns) / NS_PER_S))
+            return self.next(region)
+        session = self._rng.choices(list(rates), list(rates.values()))[0]
         self._number += 1
         self.busy += 1
         label = ArrivalLabel(region, session)

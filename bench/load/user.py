@@ -14,7 +14,7 @@ import gevent
 from bench.db.retry import Done, Retrier, RetryPolicy, Transaction
 from bench.db.session import Effects, Session
 from bench.load import locust
-from bench.metrics.frame import JournalEntry, SlowSample
+from bench.metrics.frame import JournalEntry, OutcomeKind, SlowSample
 from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, TransactionLabel
 from bench.units import NS_PER_MS, NS_PER_S
 
@@ -94,6 +94,7 @@ class ShopUser(locust.User):
         self._transaction = ""
         self._phase = 0
         self._lag_ns = 0
+        self._has_failed = False
         self._trail: list[tuple[str, float]] = []
         self.session = kit.connect(self)
         self._retrier = Retrier(self.session, kit.policy, kit.effects, self)
@@ -109,7 +110,8 @@ class ShopUser(locust.User):
             self.session.connect()
         except BaseException as error:
             self.equipment.failed(error)
-            raise
+            # Not raised: Locust would print a traceback for each of many users.
+            raise locust.exception.StopUser from error
         self.equipment.connected()
 
     def on_stop(self) -> None:
@@ -121,7 +123,7 @@ class ShopUser(locust.User):
         """Play sessions until there are no more: one loop inside one Locust task."""
         source = self.equipment.source
         while True:
-            arrival = source.next(self.region)
+            arrival = self._next(source)
             if arrival is None:
                 raise locust.exception.StopUser
             try:
@@ -132,14 +134,27 @@ class ShopUser(locust.User):
             finally:
                 source.done(self.region)
 
+    def _next(self, source: Source) -> Arrival | None:
+        try:
+            return source.next(self.region)
+        except Exception as error:
+            self.equipment.failed(error)
+            raise locust.exception.StopUser from error
+
     def _play(self, arrival: Arrival) -> None:
         started = time.perf_counter_ns()
         self._phase = arrival.phase
         self._lag_ns = started - arrival.due_ns
-        getattr(self, self.sessions[arrival.session])(Random(arrival.seed))
-        ended = time.perf_counter_ns()
-        label = TransactionLabel(self.region, f"session:{arrival.session}", "ok", "ok")
-        self.equipment.recorder.transaction(label, self._phase, ended - arrival.due_ns, ended - started, 1)
+        self._has_failed = False
+        outcome = "unfinished"
+        try:
+            getattr(self, self.sessions[arrival.session])(Random(arrival.seed))
+            outcome = "failed" if self._has_failed else "ok"
+        finally:
+            ended = time.perf_counter_ns()
+            kind: OutcomeKind = "ok" if outcome == "ok" else "failure"
+            label = TransactionLabel(self.region, f"session:{arrival.session}", outcome, kind)
+            self.equipment.recorder.transaction(label, self._phase, ended - arrival.due_ns, ended - started, 1)
 
     def transact(self, name: str, transaction: Transaction, rng: Random) -> Done:
         """Run one business action to its final answer and record it; never raises psycopg.Error.
@@ -160,6 +175,7 @@ class ShopUser(locust.User):
         return done
 
     def _record(self, name: str, done: Done) -> None:
+        self._has_failed = self._has_failed or done.kind == "failure"
         service = done.ended_ns - done.started_ns
         recorder = self.equipment.recorder
         label = TransactionLabel(self.region, name, done.outcome, done.kind)

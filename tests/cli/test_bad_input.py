@@ -169,12 +169,35 @@ def test_tables_of_somebody_else_are_left_alone(bench: Bench, fresh_database: st
         connection.execute("INSERT INTO orders VALUES ('data')")
     for arguments in ((), ("--fresh",)):
         assert said(bench("seed", "--url", fresh_database, *SEED, *arguments), 3) == [
-            f"error: {place(fresh_database)} already has a table 'orders' that bench did not make",
+            f"error: {place(fresh_database)} already has 'orders', which bench did not make",
             "hint: name an empty database, or pass --fresh --yes to have it dropped",
         ]
     assert said(bench("schema", "drop", "--url", fresh_database), 3)[0].startswith("error: bench did not make")
     with psycopg.connect(fresh_database) as connection:
         assert connection.execute("SELECT precious FROM orders").fetchall() == [("data",)]
+
+
+def test_a_view_of_somebody_else_is_left_alone(bench: Bench, fresh_database: str) -> None:
+    with psycopg.connect(fresh_database) as connection:
+        connection.execute("CREATE MATERIALIZED VIEW product_ratings AS SELECT 1 AS precious")
+    lines = said(bench("seed", "--url", fresh_database, *SEED), 3)
+    assert lines[0] == f"error: {place(fresh_database)} already has 'product_ratings', which bench did not make"
+    with psycopg.connect(fresh_database) as connection:
+        assert connection.execute("SELECT precious FROM product_ratings").fetchall() == [(1,)]
+
+
+def test_a_user_without_privileges(bench: Bench, fresh_database: str, server: EmbeddedServer) -> None:
+    with psycopg.connect(fresh_database, autocommit=True) as connection:
+        connection.execute("CREATE ROLE visitor LOGIN PASSWORD 'secret'")
+    try:
+        url = fresh_database.replace(fresh_database.split("://")[1].split("@", maxsplit=1)[0], "visitor:secret")
+        lines = said(bench("seed", "--url", url, *SEED), 3)
+        assert lines[0] == "error: the database refused what bench asked of it"
+        assert lines[1].startswith("cause: InsufficientPrivilege: permission denied for schema public")
+        assert len(lines) == 3
+    finally:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute("DROP ROLE visitor")
 
 
 def test_an_unwritable_output_folder(bench: Bench, tmp_path: Path) -> None:

@@ -249,3 +249,29 @@ def test_a_refused_connection_is_a_failure_with_its_own_reason(shop: Shop) -> No
     retrier, _ = shop.retrier(RetryPolicy(max_attempts=2))
     done = retrier.run(Transaction(lambda session: session.execute("divide")), Random(1))
     assert (done.outcome, done.kind) == ("connection_refused", "failure")
+
+
+def test_what_the_driver_refuses_is_a_bug_and_not_retried(shop: Shop) -> None:
+    retrier, log = shop.retrier()
+    with pytest.raises(psycopg.ProgrammingError):
+        retrier.run(Transaction(lambda session: session.execute("read", {"misspelt": 1})), Random(1))
+    assert log.retries == []
+
+
+def test_an_unknown_commit_is_looked_up_before_giving_up(shop: Shop) -> None:
+    """The last attempt's answer is lost: what it did must not be reported as a failure."""
+    retrier, _ = shop.retrier(RetryPolicy(max_attempts=1))
+    real = Session.commit
+
+    def losing(self: Session) -> None:
+        real(self)
+        self.current = "COMMIT"
+        raise psycopg.OperationalError("server closed the connection unexpectedly")
+
+    Session.commit = losing  # type: ignore[method-assign]
+    try:
+        body = lambda s: s.execute("take", {"id": 1})  # noqa: E731
+        done = retrier.run(Transaction(body, resolve=lambda s: s.execute("read", {"id": 1})[0][0]), Random(1))
+    finally:
+        Session.commit = real  # type: ignore[method-assign]
+    assert (done.kind, done.value) == ("ok", 9)

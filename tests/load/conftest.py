@@ -20,7 +20,7 @@ WAIT_S = 60.0
 STEADY = """
 name = "steady-browse"
 question = "what does a stall do?"
-users = 5
+users = 4
 scale = "tiny"
 [workload]
 user = "bench.workloads.flash_sale:FlashSaleUser"

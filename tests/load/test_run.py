@@ -5,6 +5,7 @@ import os
 import resource
 import signal
 import subprocess
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -184,7 +185,7 @@ def _gone(pid: int) -> None:
 
 
 def test_a_stall_shows_in_the_response_time_and_not_in_the_service_time(start: Start, steady: str) -> None:
-    """Two seconds without an answer: only the five in flight are served slowly, but all who should have begun waited."""
+    """Two seconds without an answer: only the four in flight are served slowly, but all who should have begun waited."""
     play = start(steady, "--no-distance")
     play.until(3)
     play.signal_server(signal.SIGSTOP)
@@ -240,6 +241,69 @@ def test_the_driver_under_the_wrong_wait_function_is_refused(fresh_database: str
     refusal, proven = done.stdout.splitlines()
     assert refusal.startswith("10 concurrent sleeps of 0.1 s took 1.")
     assert proven == "True"
+
+
+CLOSED = """
+name = "closed"
+question = "how fast can twenty go?"
+model = "closed"
+users = 20
+think_time = 0.02
+scale = "tiny"
+[workload]
+user = "bench.workloads.flash_sale:FlashSaleUser"
+[[phases]]
+name = "first"
+duration = "2s"
+rate = { browse = "2/s", shop = "1/s" }
+[[phases]]
+name = "pause"
+duration = "1s"
+[[phases]]
+name = "second"
+duration = "2s"
+rate = { browse = "1/s" }
+"""
+
+
+def test_a_closed_model_keeps_to_its_phases(start: Start, tmp_path: Path) -> None:
+    (tmp_path / "closed.toml").write_text(CLOSED)
+    play = start("closed.toml", "--no-distance")
+    code, _, err = play.end()
+    assert code in (0, 4), err
+    assert "Traceback" not in err
+    with play.run() as run:
+        sessions: Counter[tuple[str, str]] = Counter()
+        for cell in run.cells:
+            if cell.name.startswith("session:"):
+                sessions[cell.phase, cell.name] += cell.count
+                assert cell.outcome == "ok"
+        assert sum(c.started for c in run.arrivals) == sum(sessions.values())
+    assert {phase for phase, _ in sessions} == {"first", "second"}
+    assert sessions["first", "session:browse"] > sessions["first", "session:shop"] > 20
+    assert ("second", "session:shop") not in sessions
+
+
+def test_sessions_cut_off_at_the_end_are_counted(start: Start, steady: str) -> None:
+    """The server stands still until the drain is over: what was in flight is unfinished, not gone."""
+    path = Path(steady)
+    path.write_text(
+        path.read_text().replace('duration = "10s"', 'duration = "4s"').replace("users = 4", "users = 4\ndrain = 1")
+    )
+    play = start(steady, "--no-distance")
+    play.until(2)
+    play.signal_server(signal.SIGSTOP)
+    try:
+        play.until(5)
+    finally:
+        play.signal_server(signal.SIGCONT)
+    play.end()
+    with play.run() as run:
+        unfinished = [c for c in run.cells if c.outcome == "unfinished" and c.name.startswith("session:")]
+        assert sum(c.count for c in unfinished) == 4
+        assert all(c.kind == "failure" for c in unfinished)
+        assert sum(c.started for c in run.arrivals) == sum(c.count for c in run.cells if c.name.startswith("session:"))
+        assert sum(c.dropped for c in run.arrivals) > 20
 
 
 def test_a_full_disk_ends_the_run_and_keeps_what_was_written(

@@ -100,6 +100,15 @@ SELECT id, order_number, total_amount, status
   FROM orders
  WHERE region = %(region)s::crdb_internal_region AND idempotency_key = %(key)s::UUID
 
+-- name: find_order_lines
+-- The lines of that order, with the region that each was taken from.
+-- params: region text, order_id uuid
+SELECT oi.product_id, oi.variant_id, w.region::TEXT, oi.quantity
+  FROM order_items oi
+  JOIN warehouses w ON w.id = oi.warehouse_id
+ WHERE oi.region = %(region)s::crdb_internal_region AND oi.order_id = %(order_id)s::UUID
+ ORDER BY oi.product_id, oi.variant_id
+
 -- name: insert_order_items
 -- The order's lines in one statement.
 -- params: region text, order_id uuid, products uuid[], variants uuid[], warehouses uuid[], quantities bigint[], prices numeric[], snapshots text[]
@@ -145,10 +154,3 @@ UPDATE inventory
        quantity_reserved = quantity_reserved - %(quantity)s::BIGINT,
        version = version + 1, last_updated = now()
  WHERE region = %(region)s::crdb_internal_region AND id = %(inventory_id)s::UUID
-
--- name: release_coupon
--- Give the coupon's use back, when the payment was declined.
--- params: region text, coupon_id uuid
-UPDATE coupon_allotments
-   SET used = used - 1
- WHERE region = %(region)s::crdb_internal_region AND coupon_id = %(coupon_id)s::UUID

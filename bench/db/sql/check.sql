@@ -1,6 +1,7 @@
 -- What a database holds, to be compared with the schema it should have.
 
 -- name: check_columns
+-- dialect: postgres
 SELECT c.table_name, c.column_name, c.is_nullable = 'YES',
        CASE WHEN c.data_type = 'USER-DEFINED' THEN c.udt_name
             WHEN c.data_type = 'ARRAY' THEN c.udt_name
@@ -11,6 +12,13 @@ SELECT c.table_name, c.column_name, c.is_nullable = 'YES',
             ELSE c.data_type END
   FROM information_schema.columns c
  WHERE c.table_schema = 'public'
+
+-- name: check_columns
+-- A hash-sharded index adds a hidden column to its table.
+-- dialect: cockroach
+SELECT c.table_name, c.column_name, c.is_nullable = 'YES', c.data_type
+  FROM information_schema.columns c
+ WHERE c.table_schema = 'public' AND c.is_hidden = 'NO'
 
 -- name: check_indexes
 SELECT tablename, indexname, indexdef FROM pg_catalog.pg_indexes WHERE schemaname = 'public'
