@@ -176,7 +176,7 @@ def _settings(scenario: Scenario, user_class: type[ShopUser], changes: Mapping[s
     try:
         checked = user_class.settings_model.model_validate(given)
     except ValidationError as error:
-        raise UsageError(fault_lines("the workload's settings", error, user_class.settings_model)) from None
+        raise UsageError(fault_lines("workload.settings", error, user_class.settings_model)) from None
     settings: dict[str, Any] = checked.model_dump(mode="json")
     return settings
 

@@ -48,6 +48,10 @@ class RetryObserver(Protocol):
         """Record one ended attempt with the time it took and the back-off after it."""
         ...
 
+    def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
+        """Record the time of one attempt, committed or not, without any back-off."""
+        ...
+
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
@@ -117,8 +121,10 @@ class Retrier:
         while True:
             attempts += 1
             began = clock()
+            committed = False
             try:
                 value = self._attempt(transaction, unknown)
+                committed = True
                 return _done(value, attempts, started, clock())
             except Business as no:
                 self.session.rollback()
@@ -131,6 +137,8 @@ class Retrier:
                     raise
                 refusal = self.session.refusal(error)
                 self._spoilt(refusal, error)
+            finally:
+                self.observer.attempt(began, clock(), committed)
             self._clear(refusal)
             unknown = unknown or refusal.action == "ambiguous"
             pause = self._pause(refusal, attempts, deadline, rng)

@@ -14,7 +14,7 @@ import gevent
 from bench.db.retry import Done, Retrier, RetryPolicy, Transaction
 from bench.db.session import Effects, Session
 from bench.load import locust
-from bench.metrics.frame import JournalEntry, OutcomeKind, SlowSample
+from bench.metrics.frame import ATTEMPT, JournalEntry, OutcomeKind, SlowSample
 from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, TransactionLabel
 from bench.units import NS_PER_MS, NS_PER_S
 
@@ -212,6 +212,12 @@ class ShopUser(locust.User):
         label = recorder.statement_label(StatementLabel(self.region, self._transaction, name))
         recorder.statement(label, self._phase, ended_ns - started_ns, ok)
         self._trail.append((name, (ended_ns - started_ns) / NS_PER_MS))
+
+    def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
+        """Record one attempt of this user's transaction."""
+        recorder = self.equipment.recorder
+        label = recorder.statement_label(StatementLabel(self.region, self._transaction, ATTEMPT))
+        recorder.statement(label, self._phase, ended_ns - started_ns, ok)
 
     def retry(self, statement: str, reason: str, wasted_ns: int) -> None:
         """Record an ended attempt of this user's transaction."""

@@ -33,6 +33,10 @@ class TransactionCell:
     service: Histogram
 
 
+ATTEMPT = "(attempt)"
+"""Attempts are kept as statements of this name: one execution of a transaction's body, from its start to COMMIT or error."""
+
+
 @dataclass(frozen=True, slots=True)
 class StatementCell:
     """Statements that ended in this frame, BEGIN and COMMIT among them; ``errors`` of them were refused by the server."""

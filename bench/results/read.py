@@ -11,12 +11,13 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self, cast, get_args
+from typing import Any, Literal, Self, cast, get_args
 
 from pydantic import ValidationError
 
 from bench.errors import UsageError
 from bench.metrics.frame import (
+    ATTEMPT,
     ArrivalCell,
     Event,
     GeneratorCell,
@@ -123,8 +124,17 @@ class Run:
     @cached_property
     def statements(self) -> tuple[StatementCell, ...]:
         """Statements merged over the frames."""
-        query = "SELECT phase, region, transaction_name, statement, count, errors, time FROM statements"
-        return tuple(StatementCell(*row) for row in pool_rows(self.rows(query), labels=4, counts=2))
+        return self._statement_cells("<>")
+
+    @cached_property
+    def attempts(self) -> tuple[StatementCell, ...]:
+        """The times of attempts by transaction, merged over the frames; ``errors`` of them did not commit."""
+        return self._statement_cells("=")
+
+    def _statement_cells(self, compare: Literal["=", "<>"]) -> tuple[StatementCell, ...]:
+        columns = "phase, region, transaction_name, statement, count, errors, time"
+        query = f"SELECT {columns} FROM statements WHERE statement {compare} ?"  # noqa: S608  # no text from outside
+        return tuple(StatementCell(*row) for row in pool_rows(self.rows(query, ATTEMPT), labels=4, counts=2))
 
     @cached_property
     def retries(self) -> tuple[RetryCell, ...]:

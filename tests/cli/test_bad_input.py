@@ -65,7 +65,7 @@ def test_a_missing_file(bench: Bench) -> None:
         (("--dura", "5s"), "error: no such option '--dura'"),
         (("--scale", "smal"), "error: no scale named 'smal'"),
         (("--scale", "0"), "error: scale 0 is not above 0"),
-        (("--set", "strategy=hopeful"), "error: the workload's settings has 1 fault"),
+        (("--set", "strategy=hopeful"), "error: workload.settings has 1 fault"),
         (("--set", "hot"), "error: 'hot' is not a setting"),
         (("--regions", ","), "error: ',' is not a list of regions"),
         (("--variant", "crdb"), "error: no schema variant named 'crdb'"),

@@ -42,10 +42,14 @@ SELECT 1 / 0
 class Log:
     statements: list[tuple[str, bool]] = field(default_factory=list)
     retries: list[tuple[str, str, int]] = field(default_factory=list)
+    attempts: list[bool] = field(default_factory=list)
 
     def statement(self, name: str, started_ns: int, ended_ns: int, ok: bool) -> None:
         assert ended_ns >= started_ns
         self.statements.append((name, ok))
+
+    def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
+        self.attempts.append(ok)
 
     def retry(self, statement: str, reason: str, wasted_ns: int) -> None:
         self.retries.append((statement, reason, wasted_ns))
@@ -111,6 +115,7 @@ def test_a_conflict_is_retried_and_counted_by_reason(shop: Shop) -> None:
     assert (done.outcome, done.kind, done.attempts, done.value) == ("ok", "ok", 3, 8)
     assert [(statement, reason) for statement, reason, _ in log.retries] == [("take", "concurrent_update")] * 2
     assert all(wasted > 0 for *_, wasted in log.retries)
+    assert log.attempts == [False, False, True]
     assert shop.units(1) == 7
 
 

@@ -67,6 +67,8 @@ def test_the_figures_add_up(finished: tuple["subprocess.CompletedProcess[str]", 
         begun = sum(cell.count for cell in run.statements if cell.statement == "BEGIN")
         ended = sum(cell.count for cell in run.statements if cell.statement in ("COMMIT", "ROLLBACK"))
         assert begun == ended
+        attempts = sum(cell.count for cell in run.attempts)
+        assert attempts == sum(cell.attempts for cell in run.cells if not cell.name.startswith("session:"))
 
 
 def test_what_was_sold_is_what_was_offered_less_what_is_left(
