@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from bench.db.ddl import Ddl
+from bench.db.ddl import Ddl, Dialect
 from bench.db.model import REGION, REGION_TYPE, ForeignKey, Index, Table, Unique, View
 
 from .layout import Layout
@@ -106,3 +106,21 @@ def region_type(regions: tuple[str, ...]) -> Ddl:
     values = ", ".join(f"'{region}'" for region in regions)
     sql = f"CREATE TYPE {REGION_TYPE} AS ENUM ({values})"
     return Ddl("prepare", "type", REGION_TYPE, None, sql)
+
+
+def checksum(dialect: Dialect, table: Table) -> str:
+    """Return the SELECT of a table's number of rows and the sum of their hashes, over what a COPY fills.
+
+    An enum hashes by its number in the catalogue, which differs between databases: as text it does not.  CockroachDB has no
+    hash of a record; ``fnv64a`` over the columns as text stands in ([D:functions-and-operators]).
+    """
+    if dialect == "postgres":
+        columns = (
+            f"{column.name}::TEXT" if column.type == REGION_TYPE else column.name for column in table.writable_columns
+        )
+        hashed = f"hash_record_extended(ROW({', '.join(columns)}), 0)"
+    else:
+        texts = (f"COALESCE({column.name}::STRING, '~')" for column in table.writable_columns)
+        joined = " || '|' || ".join(texts)
+        hashed = f"fnv64a({joined})"
+    return f"SELECT count(*), COALESCE(sum({hashed}), 0)::TEXT FROM {table.name}"  # noqa: S608

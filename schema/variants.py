@@ -54,6 +54,7 @@ def definition(variant: str, regions: tuple[str, ...], as_of: date) -> Schema:
         drops=_drops(layout),
         database=_database(layout),
         unique_keys=_unique_keys(layout),
+        checksums=tuple((table.name, render.checksum(VARIANTS[variant].dialect, table)) for table in MODEL.tables),
     )
 
 

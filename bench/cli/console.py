@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.progress import Progress
 
 _PIPE_WIDTH = 100
 
@@ -63,6 +64,20 @@ def warning(message: str, hint: str | None = None) -> None:
 def is_terminal() -> bool:
     """Whether standard error is a terminal, where a line may be drawn over."""
     return sys.stderr.isatty()
+
+
+def progress_bars() -> "Progress":
+    """Return bars on standard error, each with a ``detail`` and the time left; they go away when stopped."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+
+    columns = (
+        TextColumn("{task.description:<20}"),
+        BarColumn(24),
+        TaskProgressColumn(),
+        TextColumn("{task.fields[detail]}"),
+        TimeRemainingColumn(compact=True),
+    )
+    return Progress(*columns, console=_console(True), transient=True)
 
 
 def status(text: str) -> None:

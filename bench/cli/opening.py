@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from bench.cli.options import TargetOptions
-from bench.cli.preparing import RUN_DATABASE, SERVER_SETTINGS
 from bench.db.admin import Admin
 from bench.db.connection import Connection, connect, open_or_explain
 from bench.db.ddl import Dialect
@@ -12,6 +11,17 @@ from bench.db.dialects import dialect_of
 from bench.errors import TargetError
 from bench.target.embedded import EmbeddedServer, ServerOptions
 from bench.target.home import bench_home
+
+RUN_DATABASE = "shop"
+# Durable as a shop's database is; memory and connections as a laptop has them.
+SERVER_SETTINGS = {
+    "max_connections": "400",
+    "shared_buffers": "256MB",
+    "max_wal_size": "4GB",
+    "checkpoint_timeout": "15min",
+    "max_locks_per_transaction": "256",
+    "jit": "off",
+}
 
 
 @contextmanager

@@ -1,14 +1,18 @@
 """Options that several commands share, and what they are parsed into."""
 
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
 from bench.errors import UsageError
 from bench.units import parse_duration, parse_rate
+
+if TYPE_CHECKING:
+    from bench.cli.seeding import SeedRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
 
@@ -119,6 +123,20 @@ def parse_as_of(text: str | None) -> date:
         return date.fromisoformat(text)
     except ValueError:
         raise UsageError(f"'{text}' is not a day", hint="pass e.g. --as-of 2026-11-01") from None
+
+
+def default_processes() -> int:
+    """Return how many processes make rows: one keeps two cores of a server busy, and more than four any disk."""
+    return max(1, min(4, (os.cpu_count() or 1) // 2))
+
+
+def load_arguments(request: "SeedRequest", variant: str) -> list[str]:
+    """Return the command line of `bench seed` that does what a request says, going on where a load has begun."""
+    spec, how = request.spec, request.how
+    arguments = ["seed", "--resume", "--variant", variant, "--scale", spec.scale, "--seed", str(spec.seed)]
+    arguments += ["--as-of", spec.as_of.isoformat(), "--regions", ",".join(spec.regions), "--zipf", repr(spec.zipf)]
+    arguments += ["--processes", str(how.processes), "--connections", str(how.connections)]
+    return arguments if how.tables is None else [*arguments, "--only", ",".join(sorted(how.tables))]
 
 
 def parse_settings(pairs: tuple[str, ...], strategy: str | None) -> dict[str, str]:

@@ -118,7 +118,7 @@ def resolve(reference: str, overrides: Overrides, data_seed: int, as_of: date) -
     _check_sessions(scenario, user_class)
     settings = _settings(scenario, user_class, overrides.settings)
     regions = tuple(region.name for region in scenario.regions)
-    spec = SeedSpec(scenario.scale, data_seed, as_of, regions)
+    spec = SeedSpec(scenario.scale, data_seed, as_of, regions, scenario.zipf)
     schedule = make_schedule(scenario, scenario.seed)
     return ResolvedPlan(scenario, schedule, user_class, settings, spec, overrides.regions is not None)
 

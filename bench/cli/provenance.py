@@ -1,5 +1,6 @@
 """Where a run comes from: machine, versions, checkout, target, for its manifest."""
 
+import json
 import os
 import platform
 import subprocess
@@ -44,6 +45,8 @@ def build_manifest(plan: ResolvedPlan, prepared: Prepared, run_id: str, command:
             seed=int(prepared.meta.get("data_seed", "0")),
             fingerprint=prepared.meta.get("data_fingerprint", ""),
             rows=prepared.rows,
+            checksums=json.loads(prepared.meta.get("checksums", "{}")),
+            facts=json.loads(prepared.meta.get("facts", "{}")),
         ),
         machine=machine(),
         versions={package: version(package) for package in _PACKAGES},

@@ -48,7 +48,7 @@ def show(variant: str, regions: str | None, as_of: str | None) -> None:
 @_AS_OF
 def apply(regions: str | None, as_of: str | None, **given: Any) -> None:
     """Make the tables, indexes and views in an empty database, without data."""
-    from bench.cli.seeding import apply_empty
+    from bench.cli.room import apply_empty
 
     options = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
     count = apply_empty(options, _schema(options.variant or "pg", regions, as_of))
@@ -85,7 +85,7 @@ def check(regions: str | None, as_of: str | None, **given: Any) -> int:
 def drop(regions: str | None, yes: bool, **given: Any) -> None:
     """Remove the schema with its data; only what bench made, unless --yes."""
     from bench.cli.opening import opened_database
-    from bench.cli.seeding import drop_schema
+    from bench.cli.room import drop_schema
 
     options = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
     with opened_database(options) as (connection, dialect), closing(connection):

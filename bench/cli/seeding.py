@@ -1,88 +1,146 @@
-"""Seeding a database that the user named, without ever touching what is not ours."""
+"""Seeding a database that exists: what is in it decides what may be done; then the load, between its two marks."""
 
+import json
+from collections.abc import Mapping
 from contextlib import closing
-from datetime import date
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 from bench.cli import console
-from bench.cli.opening import opened_database
 from bench.cli.options import TargetOptions
-from bench.cli.preparing import seed_into
+from bench.cli.room import DEFAULT_VARIANT, make_room, require_dialect
+from bench.cli.seed_progress import SeedProgress
+from bench.data.blocks import DataSet
+from bench.data.loader import LoadOptions, LoadReport, finish, load, with_parents
 from bench.data.spec import SeedSpec
 from bench.db.admin import Admin
-from bench.db.connection import Connection, open_or_explain, place_of
-from bench.db.ddl import Dialect, Schema, load_schema
+from bench.db.connection import open_or_explain, place_of
+from bench.db.ddl import Schema, load_schema
 from bench.db.dialects import dialect_of
-from bench.errors import TargetError
+from bench.db.model import Model
+from bench.errors import TargetError, UsageError
+from bench.units import format_duration
 
-_DEFAULT_VARIANT: dict[Dialect, str] = {"postgres": "pg", "cockroach": "crdb_single"}
+LOADING, READY, PARTIAL = "loading", "ready", "partial"
 
 
-def seed_remote(options: TargetOptions, spec: SeedSpec, connections: int, *, fresh: bool, yes: bool) -> dict[str, int]:
-    """Load the schema and the data, and return rows by table; TargetError where something stands in the way."""
-    url = options.url or options.gateways[0][1]
-    with closing(open_or_explain(url)) as connection:
+@dataclass(frozen=True, slots=True)
+class SeedRequest:
+    """What to load, how, and what may be done with what is there: ``resume`` it, replace it (``fresh``), even where bench
+    did not make it (``yes``)."""
+
+    spec: SeedSpec
+    how: LoadOptions = field(default_factory=LoadOptions)
+    resume: bool = False
+    fresh: bool = False
+    yes: bool = False
+
+
+def seed_url(options: TargetOptions, request: SeedRequest) -> Mapping[str, str]:
+    """Load the schema and the data into a database and return its notes; TargetError where something stands in the way."""
+    gateways = _gateways(options, request.spec.regions)
+    first = gateways[request.spec.regions[0]]
+    with closing(open_or_explain(first)) as connection:
         dialect = dialect_of(connection)
         dialect.version(connection)
-        schema = load_schema(options.variant or _DEFAULT_VARIANT[dialect.name], spec.regions, spec.as_of)
+        schema = load_schema(options.variant or DEFAULT_VARIANT[dialect.name], request.spec.regions, request.spec.as_of)
         require_dialect(schema, dialect.name)
-        make_room(Admin.of(connection, dialect.name), schema, place_of(url), fresh=fresh, yes=yes)
-    return dict(seed_into(url, schema, spec, connections).rows)
+        admin = Admin.of(connection, dialect.name)
+        identity = identity_of(schema, request)
+        if not _is_to_go_on(admin, identity, place_of(first), request):
+            make_room(admin, schema, place_of(first), fresh=request.fresh, yes=request.yes)
+        elif admin.meta().get("state") != LOADING:
+            console.note(f"seeded    {place_of(first)} holds this data already")
+            return admin.meta()
+        admin.note(identity)
+        _load(gateways, schema, request, admin)
+        finish(first, schema)
+        return admin.meta()
 
 
-def require_dialect(schema: Schema, dialect: Dialect) -> None:
-    """TargetError when a variant is for the other database."""
-    if schema.dialect != dialect:
-        fitting = _DEFAULT_VARIANT[dialect]
-        raise TargetError(
-            f"variant '{schema.variant}' is for {schema.dialect}, the server is {dialect}",
-            hint=f"pass --variant {fitting}",
-        )
+def identity_of(schema: Schema, request: SeedRequest) -> dict[str, str]:
+    """Return the notes that tell one load from another; a load goes on only where all are the same."""
+    spec, tables = request.spec, request.how.tables
+    return {
+        "created_by": "bench",
+        "state": LOADING,
+        "variant": schema.variant,
+        "schema_version": str(schema.model.version),
+        "schema_fingerprint": schema.fingerprint,
+        "regions": ",".join(schema.regions),
+        "scale": spec.scale,
+        "data_seed": str(spec.seed),
+        "as_of": spec.as_of.isoformat(),
+        "data_fingerprint": spec.fingerprint,
+        "only": ",".join(sorted(tables)) if tables is not None else "",
+    }
 
 
-def make_room(admin: Admin, schema: Schema, place: str, *, fresh: bool, yes: bool) -> None:
-    """Remove our own tables where asked; TargetError when there are tables that we may not touch."""
-    statements = ("tables_present", "check_views", "check_sequences", "check_functions")
-    present = {str(row[0]) for statement in statements for row in admin.read(statement)}
-    ours = {ddl.name for ddl in schema.statements if ddl.kind in ("table", "view", "sequence", "function")}
-    in_the_way = sorted(present & ours)
-    if not in_the_way and not admin.is_marked():
-        return
-    if not admin.is_marked() and not yes:
-        raise TargetError(
-            f"{place} already has '{in_the_way[0]}', which bench did not make",
-            hint="name an empty database, or pass --fresh --yes to have it dropped",
-        )
-    if not fresh:
-        raise TargetError(f"{place} is already seeded", hint="pass --fresh to remove it and load anew")
-    console.note(f"removing  the schema in {place}")
-    held = admin.meta().get("variant", schema.variant)
-    # What a variant drops does not depend on the day.
-    admin.drop(load_schema(held, schema.regions, date(2000, 1, 1)))
+def chosen_tables(text: str | None, model: Model) -> frozenset[str] | None:
+    """Return the tables of a comma-separated list with all that they refer to; UsageError for one that is none."""
+    if text is None:
+        return None
+    known = [table.name for table in model.tables]
+    named = [name.strip() for name in text.split(",") if name.strip()]
+    unknown = [name for name in named if name not in known]
+    if unknown or not named:
+        raise UsageError(f"no table named '{(unknown or [text])[0]}'", hint=f"the tables are {', '.join(known)}")
+    found = with_parents(model, named)
+    added = [name for name in known if name in found and name not in named]
+    if added:
+        console.note(f"only      {', '.join(named)}, and what they refer to: {', '.join(added)}")
+    return found
 
 
-def apply_empty(options: TargetOptions, schema: Schema) -> int:
-    """Apply a schema without data to an empty database and return the number of statements."""
-    with opened_database(options) as (connection, dialect), closing(connection):
-        require_dialect(schema, dialect)
-        admin = Admin.of(connection, dialect)
-        make_room(admin, schema, place_of(options.url or ""), fresh=False, yes=False)
-        admin.note({"created_by": "bench", "state": "empty", "variant": schema.variant})
-        admin.note({"schema_version": str(schema.model.version), "schema_fingerprint": schema.fingerprint})
-        admin.note({"regions": ",".join(schema.regions)})
-        admin.apply(schema)
-    return len(schema.statements)
+def _gateways(options: TargetOptions, regions: tuple[str, ...]) -> dict[str, str]:
+    given = dict(options.gateways)
+    without = [region for region in regions if region not in given]
+    if without and not options.url:
+        raise UsageError(f"no gateway for region '{without[0]}'", hint=f"pass --gateway {without[0]}=URL")
+    return {region: given.get(region, options.url or "") for region in regions}
 
 
-def drop_schema(
-    connection: Connection, dialect: Dialect, options: TargetOptions, regions: tuple[str, ...] | None, *, yes: bool
-) -> None:
-    """Remove the schema that bench made, or with ``yes`` any tables of its names."""
-    admin = Admin.of(connection, dialect)
+def _is_to_go_on(admin: Admin, identity: Mapping[str, str], place: str, request: SeedRequest) -> bool:
+    """Whether what is in the database is (a part of) this very load; TargetError when it is another's."""
     meta = admin.meta()
-    if not meta and not yes:
+    if request.fresh or meta.get("state") not in (LOADING, READY, PARTIAL) or "damaged_by" in meta:
+        return False
+    other = [key for key, text in identity.items() if key != "state" and meta.get(key, "") != text]
+    if not request.resume:
+        if meta["state"] == LOADING:
+            raise TargetError(
+                f"{place} holds a load that did not finish",
+                hint="pass --resume to go on with it, or --fresh to begin anew",
+            )
+        return False
+    if other:
+        found, wanted = meta.get(other[0], "nothing"), identity[other[0]]
         raise TargetError(
-            "bench did not make what is in this database", hint="pass --yes to drop tables of these names all the same"
+            f"{place} holds another load: its {other[0].replace('_', ' ')} is {found}, not {wanted}",
+            hint="pass the options of that load, or --fresh to begin anew",
         )
-    variant = options.variant or meta.get("variant") or _DEFAULT_VARIANT[dialect]
-    held = regions or tuple(meta.get("regions", "us-east").split(","))
-    admin.drop(load_schema(variant, held, date(2000, 1, 1)))
+    return True
+
+
+def _load(gateways: Mapping[str, str], schema: Schema, request: SeedRequest, admin: Admin) -> None:
+    with SeedProgress(request.spec, request.how.tables) as progress:
+        report = load(gateways, schema, DataSet(request.spec), request.how, progress.show)
+    _tell(request.spec, report)
+    admin.note(
+        {
+            "state": READY if request.how.tables is None else PARTIAL,
+            "rows": json.dumps(report.rows),
+            "checksums": json.dumps({table: found.digest for table, found in report.checksums.items()}),
+            "facts": json.dumps(dict(report.facts)),
+            "loaded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+        }
+    )
+
+
+def _tell(spec: SeedSpec, report: LoadReport) -> None:
+    took = format_duration(report.seconds["total"])
+    console.note(f"seeded    {spec.scale}: {report.total_rows:,} rows in {took}")
+    if report.resumed:
+        console.note(f"resumed   {report.resumed:,} blocks were there already")
+    if report.retried:
+        console.note(f"retried   {report.retried:,} blocks after a lost connection or a conflict")

@@ -35,17 +35,17 @@ def fill(world: World, table: str, rows: Ints) -> Lines:
     stream = world.streams(table, "lines")
     counts = 1 + _LINES.pick(lane(stream.bits(rows), 0))
     basket = np.repeat(np.arange(len(rows), dtype=np.int64), counts)
-    first = np.cumsum(counts) - counts
-    place = np.arange(len(basket), dtype=np.int64) - first[basket]
-    number = rows[basket] * MOST_LINES + place
+    first = rows * MOST_LINES - np.cumsum(counts) + counts
+    number = first[basket] + np.arange(len(basket))
+    place = number % MOST_LINES
     product = world.catalogue.by_popularity(world.streams(table, "product").uniform(number))
     bits = world.streams(table, "cells").bits(number)
     sku = world.catalogue.sku_of(product, lane(bits, 0))
-    kept = ~_repeated(sku, place)
+    kept = np.flatnonzero(~_repeated(sku, place))
     basket = basket[kept]
-    first = np.searchsorted(basket, np.arange(len(rows)))
+    counts = np.bincount(basket, minlength=len(rows))
     quantity = 1 + _QUANTITY.pick(lane(bits, 1)[kept])
-    return Lines(number[kept], basket, first, product[kept], sku[kept], quantity)
+    return Lines(number[kept], basket, np.cumsum(counts) - counts, product[kept], sku[kept], quantity)
 
 
 def _repeated(sku: Ints, place: Ints) -> Flags:

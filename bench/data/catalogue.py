@@ -12,24 +12,27 @@ import numpy as np
 from faker import Faker
 from numpy.typing import NDArray
 
-from bench.data.counter import Choice, Flags, Floats, Ints, Streams, lane
+from bench.data.counter import Alias, Choice, Flags, Floats, Ints, Streams, lane
 from bench.data.demand import DAY_US
-from bench.data.vocabulary import Vocabulary
+from bench.data.vocabulary import Digits, Part, Vocabulary
 from bench.data.wares import SCHEMES, TREE
 
-ZIPF_EXPONENT = 1.0
 BRANDS_PER_ROOT = 40
 SHARE_WITH_VARIANTS = 0.598
 """Of the products whose category has variants, so that 55 % of all products have 2 to 6."""
 OVERRIDDEN_PRICES = 0.25
 PRICE_DAYS = 60
 """How long a price holds."""
+PRICE_PERIODS = 8
+"""Prices that a product has had; the first ones hold for all the time before."""
 
 _BRAND_ENDINGS = ("", " & Co", " Works", " Supply", " Goods", " Studio")
 _BRAND_SEED = 7
 _CENTS = np.array([99, 49, 0, 95, 50])
 _CENTS_SHARES = Choice.of(48, 16, 14, 14, 8)
-_PAST_FACTORS = np.array([100, 95, 90, 105, 85])
+_ROOT_CODES = Vocabulary(tuple(root.code for root in TREE.roots))
+_SUFFIXES = Vocabulary.of("", *(f"-{place}" for place in range(1, 7)))
+_PAST_FACTORS = np.array([100, 95, 90, 105, 85], np.uint8)
 _PAST_SHARES = Choice.of(45, 20, 12, 15, 8)
 
 
@@ -73,6 +76,8 @@ class Words:
     brands: Nested
     nouns: Nested
     materials: Nested
+    things: Nested
+    """By leaf: each material with each noun."""
     features: Nested
     uses: Nested
 
@@ -83,15 +88,19 @@ class Words:
             Nested.of(brands()),
             Nested.of(leaf.nouns for _, leaf in TREE.leaves),
             Nested.of(root.materials for root in TREE.roots),
+            Nested.of(
+                [f"{material} {noun}" for material in TREE.roots[leaf.root].materials for noun in leaf.nouns]
+                for _, leaf in TREE.leaves
+            ),
             Nested.of(root.features for root in TREE.roots),
             Nested.of(root.uses for root in TREE.roots),
         )
 
 
 class Catalogue:
-    """The arrays of ``count`` products (p,) and their SKUs (s,)."""
+    """The arrays of ``count`` products (p,) and their SKUs (s,); ``exponent`` is that of Zipf's law of their popularity."""
 
-    def __init__(self, count: int, streams: Streams) -> None:
+    def __init__(self, count: int, streams: Streams, exponent: float) -> None:
         self.count = count
         self._streams = streams
         rows = np.arange(count, dtype=np.int64)
@@ -101,16 +110,18 @@ class Catalogue:
         self.quality = 2.3 + 2.5 * streams("products", "quality").uniform(rows)
         """The hidden quality that ratings follow, 2.3-4.8 stars."""
         order = np.argsort(streams("products", "rank").bits(rows), kind="stable").astype(np.int64)
-        self.product_of_rank = order
         self.rank = np.empty_like(order)
         self.rank[order] = rows
-        weights = (rows + 1.0) ** -ZIPF_EXPONENT
+        weights = (rows + 1.0) ** -exponent
         self.popularity: Floats = weights[self.rank] / weights.sum()
         """Each product's expected share of order lines."""
-        self._cumulative = np.cumsum(weights) / weights.sum()
+        self._by_popularity = Alias.of(self.popularity)
+        self._price_day = streams("products", "price day").below(rows, PRICE_DAYS).astype(np.int8)
+        periods = np.arange(count * PRICE_PERIODS, dtype=np.int64)
+        self._past_percent = _PAST_FACTORS[_PAST_SHARES.pick(lane(streams("products", "past").bits(periods), 0))]
+        self._past_percent[::PRICE_PERIODS] = 100
         self._number_skus(rows)
-        self.names = Vocabulary(tuple(self._names()))
-        self.sku_codes = Vocabulary(tuple(self._codes()))
+        self._suffix = np.where(self.is_variant, self.place_of_sku + 1, 0)
 
     def _describe(self, bits: NDArray[np.uint64]) -> None:
         leaves = TREE.leaves
@@ -121,6 +132,9 @@ class Catalogue:
         self.brand = self.words.brands.pick(self.root, lane(bits, 1))
         self.noun = self.words.nouns.pick(self.leaf, lane(bits, 2))
         self.material = self.words.materials.pick(self.root, lane(bits, 3))
+        material = self.material - self.words.materials.starts[self.root]
+        noun = self.noun - self.words.nouns.starts[self.leaf]
+        self.thing = self.words.things.starts[self.leaf] + material * self.words.nouns.counts[self.leaf] + noun
 
     def _number_skus(self, rows: Ints) -> None:
         bits = self._streams("product_variants", "count").bits(rows)
@@ -138,28 +152,36 @@ class Catalogue:
         dearer = base // 100 * (104 + 4 * self.place_of_sku) // 100 * 100 + base % 100
         self.sku_cents = np.where(self.is_overridden, dearer, base)
 
-    def _names(self) -> Iterable[str]:
-        words = self.words
-        columns = zip(self.brand.tolist(), self.material.tolist(), self.noun.tolist())
-        for brand, material, noun in columns:
-            yield f"{words.brands.words.words[brand]} {words.materials.words.words[material]} {words.nouns.words.words[noun]}"
+    def name(self, products: Ints) -> list[Part]:
+        """Return the parts of products' names: brand, material, noun."""
+        return [self.words.brands.words[self.brand[products]], b" ", self.words.things.words[self.thing[products]]]
 
-    def _codes(self) -> Iterable[str]:
-        roots = [root.code for root in TREE.roots]
-        root_of = self.root[self.product_of_sku].tolist()
-        columns = zip(root_of, self.product_of_sku.tolist(), self.place_of_sku.tolist(), self.is_variant.tolist())
-        for root, product, place, is_variant in columns:
-            yield f"{roots[root]}-{product + 1:07d}-{place + 1}" if is_variant else f"{roots[root]}-{product + 1:07d}"
+    def name_json(self, products: Ints) -> list[Part]:
+        """Return products' names as JSON strings, all as long."""
+        brand = self.words.brands.words.json_start[self.brand[products]]
+        return [brand, b" ", self.words.things.words.json_end[self.thing[products]]]
+
+    def sku_code(self, skus: Ints) -> list[Part]:
+        """Return the parts of SKUs' codes: that of the product, and the variant's place."""
+        return [*self.product_code(self.product_of_sku[skus]), _SUFFIXES[self._suffix[skus]]]
+
+    def sku_json(self, skus: Ints) -> list[Part]:
+        """Return SKUs' codes as JSON strings, all as long."""
+        return [b'"', *self.product_code(self.product_of_sku[skus]), _SUFFIXES.json_end[self._suffix[skus]]]
+
+    def product_code(self, products: Ints) -> list[Part]:
+        """Return the parts of products' codes, which are the SKU codes of those without variants."""
+        return [_ROOT_CODES[self.root[products]], b"-", Digits(products + 1, 7)]
 
     def by_popularity(self, draws: Floats) -> Ints:
         """Return the product that each uniform number falls on under Zipf's law."""
-        ranks = np.searchsorted(self._cumulative, draws, side="right")
-        return self.product_of_rank[np.minimum(ranks, self.count - 1)]
+        return self._by_popularity.pick(draws)
 
     def sku_of(self, products: Ints, lanes: Ints) -> Ints:
         """Return one SKU of each product by a 16-bit number; the first variants sell best."""
-        place = (lanes / 65536) ** 1.5 * self.sku_count[products]
-        return self.sku_first[products] + place.astype(np.int64)
+        share = lanes / 65536
+        share *= np.sqrt(share)
+        return self.sku_first[products] + (share * self.sku_count[products]).astype(np.int64)
 
     def cents_at(self, skus: Ints, times_us: Ints, as_of_us: int) -> Ints:
         """Return what SKUs cost at given instants: the price of today, or one of the earlier ones of its product.
@@ -167,13 +189,11 @@ class Catalogue:
         Prices change every ``PRICE_DAYS`` days, on a day of the product's own; whole units change, the ending stays.
         """
         products = self.product_of_sku[skus]
-        phase = self._streams("products", "price day").below(products, PRICE_DAYS)
-        periods_ago = ((as_of_us - times_us) // DAY_US + phase) // PRICE_DAYS
-        past = _PAST_FACTORS[
-            _PAST_SHARES.pick(lane(self._streams("products", "past").bits(products * 64 + periods_ago), 0))
-        ]
+        periods_ago = ((as_of_us - times_us) // DAY_US + self._price_day[products]) // PRICE_DAYS
+        percent = self._past_percent[products * PRICE_PERIODS + np.minimum(periods_ago, PRICE_PERIODS - 1)]
         cents = self.sku_cents[skus]
-        return np.asarray(np.where(periods_ago == 0, cents, cents // 100 * past // 100 * 100 + cents % 100))
+        units = cents // 100
+        return np.asarray(units * percent // 100 * 100 + (cents - units * 100))
 
 
 def _prices(leaf: Ints, streams: Streams, rows: Ints) -> Ints:

@@ -5,11 +5,17 @@ pseudorandom number generators", 2014) at position ``row`` of the sequence that 
 """
 
 import hashlib
+import threading
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import lru_cache
+from functools import lru_cache, wraps
+from typing import ParamSpec, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
+
+Args = ParamSpec("Args")
+Result = TypeVar("Result")
 
 Ints = NDArray[np.int64]
 Bits = NDArray[np.uint64]
@@ -65,9 +71,12 @@ class Stream:
     def uuids(self, rows: Ints) -> Bytes:
         """Return (n, 16) bytes of version 4 UUIDs."""
         out = np.empty((len(rows), 2), ">u8")
-        even = rows * 2
-        out[:, 0] = self.bits(even) & _VERSION_4[0] | _VERSION_4[1]
-        out[:, 1] = self.bits(even + 1) & _VARIANT_1[0] | _VARIANT_1[1]
+        bits = self.bits(rows)
+        # Enough for the second half: it only has to look random, and to differ where version 4 takes bits from the first.
+        more = bits * _MIX_1
+        more ^= more >> np.uint64(29)
+        out[:, 0] = bits & _VERSION_4[0] | _VERSION_4[1]
+        out[:, 1] = more & _VARIANT_1[0] | _VARIANT_1[1]
         return out.view(np.uint8)
 
 
@@ -120,3 +129,65 @@ def scatter(ranks: Ints, size: int) -> Ints:
     while np.gcd(step, size) != 1:
         step += 1
     return (ranks * step + size // 3) % size
+
+
+def remembered(function: Callable[Args, Result]) -> Callable[Args, Result]:
+    """Return a function that remembers its last result in each thread, for calls with the same objects or equal arrays.
+
+    Several parts are made from the same orders one after the other; a result is shared, so nobody may change it.
+    """
+    held = threading.local()
+
+    @wraps(function)
+    def call(*args: Args.args, **named: Args.kwargs) -> Result:
+        known = getattr(held, "known", None)
+        if known is None or named or not (len(known[0]) == len(args) and all(map(_is_same, known[0], args))):
+            known = held.known = (args, function(*args, **named))
+        result: Result = known[1]
+        return result
+
+    return call
+
+
+def _is_same(one: object, other: object) -> bool:
+    if one is other:
+        return True
+    return isinstance(one, np.ndarray) and isinstance(other, np.ndarray) and np.array_equal(one, other)
+
+
+@dataclass(frozen=True, slots=True)
+class Alias:
+    """A choice among many weighted outcomes in one look-up (Walker 1977, "alias method").
+
+    Each of n equal columns holds at most two outcomes: its own below ``share``, the other above.
+    """
+
+    share: Floats = field(repr=False)
+    outcome: NDArray[np.int32] = field(repr=False)
+    """(2n,): the own and the other outcome of each column."""
+
+    @classmethod
+    def of(cls, weights: Floats) -> "Alias":
+        """Return the choice in proportion to the weights.
+
+        Columns that are too full give to those that are not, in order: the gap at ``gaps[i]`` is filled by the column whose
+        surplus reaches it, and what a column gave beyond its surplus is filled by the next one.
+        """
+        filled = weights / weights.sum() * len(weights)
+        small, large = np.flatnonzero(filled < 1), np.flatnonzero(filled >= 1)
+        gaps, surplus = np.cumsum(1 - filled[small]), np.cumsum(filled[large] - 1)
+        share, other = filled.copy(), np.arange(len(weights))
+        giver = np.searchsorted(surplus, gaps - (1 - filled[small]), side="right")
+        other[small] = large[np.minimum(giver, len(large) - 1)]
+        last = np.searchsorted(gaps, surplus)
+        given = np.append(gaps, np.inf)[last] - surplus
+        # No gap reaches beyond the last surplus but by rounding.
+        share[large] = np.where(np.isinf(given) | (np.arange(len(large)) == len(large) - 1), 1, 1 - given)
+        other[large[:-1]] = large[1:]
+        return cls(share, np.stack([np.arange(len(weights)), other], axis=1).ravel().astype(np.int32))
+
+    def pick(self, draws: Floats) -> Ints:
+        """Return the outcome of each uniform number in [0, 1)."""
+        at = draws * len(self.share)
+        column = at.astype(np.int64)
+        return self.outcome[2 * column + (at - column >= self.share[column])].astype(np.int64)

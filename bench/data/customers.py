@@ -4,12 +4,14 @@ May import ``world`` and the modules below it.  Within a region users are number
 before the year of history, the others along the region's curve of demand.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from bench.data.counter import Choice, Flags, Floats, Ints, lane, scatter
 from bench.data.demand import DAY_US
-from bench.data.encode import Bool, Part, Text, Time, Uuid
-from bench.data.vocabulary import Digits, Vocabulary
+from bench.data.encode import Bool, Text, Time, Uuid
+from bench.data.vocabulary import Digits, Part, Vocabulary
 from bench.data.world import Columns, World
 
 # bcrypt of "shopbench-0" … "shopbench-7", cost 10: test data, so the clear text may be known; made once, because one hash
@@ -33,12 +35,18 @@ TAIL = 100
 """How long the tail of orders per user is: weight 1 / (rank + users / TAIL), so the best customer has 22 times the mean."""
 
 
+def in_regions(regions: Ints) -> Iterator[tuple[int, Flags | slice]]:
+    """Yield each region that occurs and which rows are its; all of them, where a block has one region."""
+    found = np.flatnonzero(np.bincount(regions)).tolist()
+    for region in found:
+        yield region, slice(None) if len(found) == 1 else regions == region
+
+
 def signed_up(world: World, users: Ints, regions: Ints) -> Ints:
     """Return when users signed up, in µs since 1970."""
     place, share = users - world.users.starts[regions], world.streams("users", "created_at").uniform(users)
     out = np.empty(len(users), np.int64)
-    for region in np.unique(regions).tolist():
-        mine = regions == region
+    for region, mine in in_regions(regions):
         early, size = world.early_users(region), world.users.size(region)
         at = place[mine] + share[mine]
         before = world.start_us - ((1 - at / early) * EARLY_DAYS * DAY_US).astype(np.int64)

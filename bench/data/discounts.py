@@ -93,15 +93,24 @@ def tries(world: World, orders: Ints) -> Flags:
 def entered(world: World, rules: Coupons, orders: Ints, created_us: Ints) -> Ints:
     """Return the coupon entered in each order, one of those valid that week; -1 where none is."""
     bits = world.streams("orders", "coupon").bits(orders)
-    week = (created_us - world.start_us) // WEEK_US
-    number = rules.by_week[week, lane(bits, 1) * rules.in_week[week] >> 16]
-    return np.where((lane(bits, 0) < TRIED * 65536) & (rules.in_week[week] > 0), number, -1)
+    tried = np.flatnonzero(lane(bits, 0) < TRIED * 65536)
+    week = (created_us[tried] - world.start_us) // WEEK_US
+    number = rules.by_week[week, lane(bits[tried], 1) * rules.in_week[week] >> 16]
+    out = np.full(len(orders), -1)
+    out[tried] = np.where(rules.in_week[week] > 0, number, -1)
+    return out
 
 
 def taken_off(rules: Coupons, coupon: Ints, subtotal: Ints, shipping: Ints) -> Ints:
     """Return the discount in cents of orders with the coupons given (-1 for none)."""
+    out, used = np.zeros(len(coupon), np.int64), np.flatnonzero(coupon >= 0)
+    out[used] = _taken_off(rules, coupon[used], subtotal[used], shipping[used])
+    return out
+
+
+def _taken_off(rules: Coupons, coupon: Ints, subtotal: Ints, shipping: Ints) -> Ints:
     share = subtotal * rules.value[coupon] // 10_000
     share = np.where(rules.ceiling[coupon] > 0, np.minimum(share, rules.ceiling[coupon]), share)
     kinds = [rules.type[coupon] == PERCENTAGE, rules.type[coupon] == FIXED]
     cents = np.select(kinds, [share, np.minimum(rules.value[coupon], subtotal)], shipping)
-    return np.where((coupon >= 0) & (subtotal >= rules.minimum[coupon]), cents, 0)
+    return np.where(subtotal >= rules.minimum[coupon], cents, 0)

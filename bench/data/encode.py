@@ -1,4 +1,4 @@
-"""Columns to the bytes of COPY, binary for PostgreSQL and text for CockroachDB, without a Python loop over rows.
+"""Columns to the bytes of COPY, binary for PostgreSQL, text or CSV for CockroachDB, without a Python loop over rows.
 
 May import nothing of the package but ``counter`` and ``vocabulary``.  A block is painted into one byte matrix, every field
 at its greatest width; a second matrix says which bytes count, and one compressing copy makes the stream.
@@ -7,23 +7,35 @@ at its greatest width; a second matrix says which bytes count, and one compressi
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Protocol
 
 import numpy as np
 
 from bench.data.counter import Bytes, Flags, Ints
-from bench.data.vocabulary import DIGITS_4, Digits, Fixed, Format, Piece, Word, put_digits
+from bench.data.vocabulary import Digits, Fixed, Format, Number, Part, Word, cells, escape
 
-Part = bytes | Piece
 _Shown = tuple[Part, Flags | None]
-_ROWS = 4096
-"""Rows painted at a time: the matrix stays in the processor's second-level cache."""
+_PAGE_BYTES = 1 << 20
+"""Bytes painted at a time: the matrix stays in the processor's second-level cache."""
+_LEAST_ALIKE = 50
+"""Rows of one shape that are worth being painted apart, without a mask."""
+_MOST_SHAPES = 1 << 16
 _POSTGRES_EPOCH_US = 946_684_800_000_000
-_NUMERIC_HEAD = struct.pack(">ihhHh", 14, 3, 1, 0, 2)
-"""A numeric of three base-10,000 digits, weight 1, positive, two decimals: what DECIMAL(10,2) needs at most."""
-_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint8).reshape(256, 2)
-_HEX_AT = np.array([0, 2, 4, 6, 9, 11, 14, 16, 19, 21, 24, 26, 28, 30, 32, 34])
+_DAY_S = 86_400
+_NUMERIC_HEAD = struct.pack(">hhH", 3, 1, 0)
+"""A numeric of three base-10,000 digits, weight 1, positive: what DECIMAL(10,2) needs at most.  Its scale follows."""
+_UNIT_DIGITS = 8
+_HEX = np.frombuffer("".join(f"{byte:02x}" for byte in range(256)).encode(), np.uint16)
+_HEX_4 = (
+    np.stack(np.broadcast_arrays(_HEX[None, :], _HEX[:, None]), axis=2).reshape(65_536, 2).copy().view(np.uint32)[:, 0]
+)
+"""Four hexadecimal digits by a pair of bytes, read as a number whose low byte is the first."""
+_HEX_RUNS = ((0, 8), (8, 12), (12, 16), (16, 20), (20, 32))
 _VARCHAR_OID = 1043
+# What stands between two values, and what is NULL.
+_SEPARATOR: dict[Format, bytes] = {"text": b"\t", "csv": b","}
+_NULL: dict[Format, bytes] = {"text": b"\\N", "csv": b"", "binary": b"\xff\xff\xff\xff"}
 
 
 class Column(Protocol):
@@ -41,20 +53,19 @@ class Column(Protocol):
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Uuid:
-    """UUIDs, (n, 16) bytes."""
+    """UUIDs, (n, 16) bytes; with ``numbers`` a row has that one of them."""
 
     values: Bytes
     null: Flags | None = None
+    numbers: Ints | None = None
 
     def parts(self, fmt: Format) -> Sequence[Part]:
         """Return 16 bytes, or the usual 36 characters."""
         if fmt == "binary":
-            return [Fixed(self.values)]
-        out = np.full((len(self.values), 36), ord("-"), np.uint8)
-        pairs = _HEX[self.values]
-        out[:, _HEX_AT] = pairs[:, :, 0]
-        out[:, _HEX_AT + 1] = pairs[:, :, 1]
-        return [Fixed(out)]
+            return [Fixed(self.values, self.numbers)]
+        digits = _HEX_4[np.ascontiguousarray(self.values).view("<u2")].view(np.uint8)
+        runs = [Fixed(digits[:, start:end], self.numbers) for start, end in _HEX_RUNS]
+        return [runs[0], b"-", runs[1], b"-", runs[2], b"-", runs[3], b"-", runs[4]]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -68,7 +79,7 @@ class BigInt:
     def parts(self, fmt: Format) -> Sequence[Part]:
         """Return eight bytes, or the digits."""
         if fmt == "binary":
-            return [Fixed(_big_endian(self.values, ">i8"))]
+            return [Number(self.values, ">i8")]
         if not self.is_signed:
             return [Digits(self.values)]
         signs = np.where(self.values < 0, ord("-"), ord("+")).astype(np.uint8)
@@ -83,19 +94,19 @@ class Money:
     null: Flags | None = None
 
     def parts(self, fmt: Format) -> Sequence[Part]:
-        """Return a numeric of three base-10,000 digits, or decimal text."""
-        if fmt == "text":
-            return decimal_text(self.cents)
-        units, cents = np.divmod(self.cents, 100)
-        digits = np.empty((len(units), 3), ">i2")
-        digits[:, 0], digits[:, 1] = np.divmod(units, 10_000)
-        digits[:, 2] = cents * 100
-        return [_NUMERIC_HEAD[4:], Fixed(digits.view(np.uint8))]
+        """Return a numeric of three base-10,000 digits, or decimal text with leading zeros, which is always as wide."""
+        units = self.cents // 100
+        if fmt != "binary":
+            return [Digits(units, _UNIT_DIGITS), b".", Digits(self.cents - units * 100, 2)]
+        high = units // 10_000
+        # Scale and digits, each of 16 bits, as one number: 2, high, units - high * 10,000, (cents - units * 100) * 100.
+        digits = (2 << 48) + (high << 32) + ((units - high * 10_000) << 16) + (self.cents - units * 100) * 100
+        return [_NUMERIC_HEAD, Number(digits, ">i8")]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Time:
-    """TIMESTAMPTZ values in microseconds since 1970."""
+    """TIMESTAMPTZ values in microseconds since 1970, before 2200."""
 
     values_us: Ints
     null: Flags | None = None
@@ -103,8 +114,11 @@ class Time:
     def parts(self, fmt: Format) -> Sequence[Part]:
         """Return eight bytes, or ``YYYY-MM-DD HH:MM:SS.ffffff+00``."""
         if fmt == "binary":
-            return [Fixed(_big_endian(self.values_us - _POSTGRES_EPOCH_US, ">i8"))]
-        return [*date_text(self.values_us, b"-"), b" ", Fixed(_clock_text(self.values_us)), b"+00"]
+            return [Number(self.values_us - _POSTGRES_EPOCH_US, ">i8")]
+        seconds = self.values_us // 1_000_000
+        day = seconds // _DAY_S
+        clock = Fixed(_clocks(), seconds - day * _DAY_S)
+        return [Fixed(_days("-"), day), b" ", clock, b".", Digits(self.values_us - seconds * 1_000_000, 6), b"+00"]
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -130,8 +144,8 @@ class Text:
         self.null = null
 
     def parts(self, fmt: Format) -> Sequence[Part]:
-        """Return the parts with the escapes of the format."""
-        return [part.in_format(fmt) if isinstance(part, Word) else part for part in self.pieces]
+        """Return the parts with the escapes of the format, between quotes in CSV."""
+        return _quoted([_escaped(part, fmt) for part in self.pieces], fmt)
 
 
 class Json(Text):
@@ -157,13 +171,13 @@ class TextArray:
     def parts(self, fmt: Format) -> Sequence[Part]:
         """Return the binary array, or ``{a,b}``."""
         out: list[Part] = []
-        if fmt == "text":
+        if fmt != "binary":
             for number, word in enumerate(self.words):
                 out += [b"," if number else b"{", word]
-            return [*out, b"}"]
+            return _quoted([*out, b"}"], fmt)
         out.append(struct.pack(">iiIii", 1, 0, _VARCHAR_OID, len(self.words), 1))
         for word in self.words:
-            out += [Fixed(_big_endian(np.asarray(word.lengths), ">i4")), word]
+            out += [_prefix(word.lengths), word]
         return out
 
 
@@ -178,35 +192,32 @@ class Null:
         return []
 
 
-def decimal_text(cents: Ints) -> list[Part]:
-    """Return cents as units, a point and two digits."""
-    units, rest = np.divmod(cents, 100)
-    return [Digits(units), b".", Digits(rest, 2)]
+def _escaped(part: Part, fmt: Format) -> Part:
+    if isinstance(part, bytes):
+        return escape(part.decode(), fmt).encode()
+    return part.in_format(fmt) if isinstance(part, Word) else part
 
 
-def date_text(values_us: Ints, separator: bytes = b"") -> list[Part]:
-    """Return the UTC day of instants as ``YYYYMMDD`` with a separator between its parts."""
-    day = (values_us // 86_400_000_000).astype("datetime64[D]")
-    month = day.astype("datetime64[M]")
-    number = month.astype(np.int64)
-    of_month = (day - month).astype(np.int64) + 1
-    year = Digits(1970 + number // 12, 4)
-    return [year, separator, Digits(number % 12 + 1, 2), separator, Digits(of_month, 2)]
+def _quoted(parts: list[Part], fmt: Format) -> list[Part]:
+    return [b'"', *parts, b'"'] if fmt == "csv" else parts
 
 
-def _clock_text(values_us: Ints) -> Bytes:
-    seconds, micros = np.divmod(values_us % 86_400_000_000, 1_000_000)
-    out = np.full((len(seconds), 15), ord(":"), np.uint8)
-    out[:, 0:2] = DIGITS_4[seconds // 3600][:, 2:]
-    out[:, 3:5] = DIGITS_4[seconds // 60 % 60][:, 2:]
-    out[:, 6:8] = DIGITS_4[seconds % 60][:, 2:]
-    out[:, 8] = ord(".")
-    put_digits(out[:, 9:15], micros)
-    return out
+def date_text(values_us: Ints) -> Fixed:
+    """Return the UTC day of instants, from 1970 to 2199, as ``YYYYMMDD``."""
+    return Fixed(_days(""), values_us // (_DAY_S * 1_000_000))
 
 
-def _big_endian(values: Ints, kind: str) -> Bytes:
-    return np.ascontiguousarray(values.astype(kind)).view(np.uint8).reshape(len(values), -1)
+@lru_cache
+def _days(separator: str) -> Bytes:
+    days = np.arange("1970-01-01", "2200-01-01", dtype="datetime64[D]").astype("S10")
+    digits = days.view(np.uint8).reshape(len(days), 10)
+    return digits if separator else np.ascontiguousarray(digits[:, [0, 1, 2, 3, 5, 6, 8, 9]])
+
+
+@lru_cache
+def _clocks() -> Bytes:
+    seconds = np.arange(_DAY_S).astype("datetime64[s]").astype("S19")
+    return np.ascontiguousarray(seconds.view(np.uint8).reshape(_DAY_S, 19)[:, 11:])
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,32 +232,110 @@ class _Slot:
 
 
 def encode(columns: Sequence[Column], rows: int, fmt: Format) -> bytes:
-    """Return ``rows`` rows as COPY sends them, without the header and trailer of a binary stream."""
-    slots = list(_slots(_merged(_binary(columns) if fmt == "binary" else _text(columns))))
-    matrix = np.empty((min(rows, _ROWS), slots[-1].end), np.uint8)
-    keep = np.ones(matrix.shape, np.bool_)
+    """Return ``rows`` rows as COPY sends them, without the header and trailer of a binary stream.
+
+    CSV is that of RFC 4180 with lines that end in LF: text, JSON and arrays stand in quotes, so that nothing between the
+    commas is NULL and ``""`` is not.
+    """
+    layout = list(_merged(_binary(columns) if fmt == "binary" else _text(columns, fmt)))
+    groups, left = _by_shape(layout, rows)
+    loose, lengths = _masked(layout, left)
+    if not groups:
+        return loose.tobytes()
+    shapes = [list(_slots(layout, int(group[0]))) for group in groups]
+    size = np.empty(rows, np.int64)
+    size[left] = lengths
+    for group, slots in zip(groups, shapes):
+        size[group] = slots[-1].end
+    end = np.cumsum(size)
+    out = np.empty(int(end[-1]), np.uint8)
+    for group, slots in zip(groups, shapes):
+        _place(out, slots, group, end[group] - slots[-1].end)
+    at = 0
+    for stop, length in zip(end[left].tolist(), lengths.tolist()):
+        out[stop - length : stop] = loose[at : at + length]
+        at += length
+    return out.tobytes()
+
+
+def _by_shape(layout: Sequence[_Shown], rows: int) -> tuple[list[Ints], Ints]:
+    """Return groups of rows that are alike in the lengths of all their parts, and the rows that are like few others."""
+    traits: list[Ints | Flags] = list({id(shown): shown for _, shown in layout if shown is not None}.values())
+    for part, shown in layout:
+        if not isinstance(part, bytes) and not isinstance(part.lengths, int):
+            traits.append(part.lengths if shown is None else part.lengths * shown)
+    shape, shapes = np.zeros(rows, np.int64), 1
+    for trait in traits:
+        least, most = int(trait.min()), int(trait.max())
+        shapes *= most - least + 1
+        if shapes > _MOST_SHAPES:
+            return [], np.arange(rows)
+        shape = shape * (most - least + 1) + trait - least
+    count = np.bincount(shape, minlength=shapes)
+    order = np.argsort(shape.astype(np.uint16), kind="stable")
+    stops = np.cumsum(count)[count >= _LEAST_ALIKE]
+    starts = stops - count[count >= _LEAST_ALIKE]
+    groups = [order[start:stop] for start, stop in zip(starts.tolist(), stops.tolist())]
+    return groups, np.flatnonzero((count < _LEAST_ALIKE)[shape])
+
+
+def _place(out: Bytes, slots: Sequence[_Slot], group: Ints, starts: Ints) -> None:
+    """Write rows that are all as long to where they start in the stream."""
+    width = slots[-1].end
+    page = _page(slots, len(group))
+    # The stream as cells of a row's length that begin at every byte: numpy copies a row to its place as one cell.
+    places = np.lib.stride_tricks.as_strided(out, (len(out) - width + 1, width), (1, 1))
+    for first in range(0, len(group), len(page)):
+        rows = group[first : first + len(page)]
+        for slot in slots:
+            if not isinstance(slot.part, bytes):
+                slot.part.paint(rows, page[: len(rows), slot.start : slot.end])
+        cells(places)[starts[first : first + len(page)]] = cells(page)[: len(rows)]
+
+
+def _masked(layout: Sequence[_Shown], group: Ints) -> tuple[Bytes, Ints]:
+    """Return the bytes of rows of different lengths, and these lengths."""
+    if not len(group):
+        return np.empty(0, np.uint8), group
+    slots = list(_slots(layout))
+    page = _page(slots, len(group))
+    keep = np.ones(page.shape, np.bool_)
+    out, lengths = [], np.empty(len(group), np.int64)
+    for first in range(0, len(group), len(page)):
+        rows = group[first : first + len(page)]
+        painted, kept = page[: len(rows)], keep[: len(rows)]
+        _paint(slots, rows, painted, kept)
+        out.append(painted[kept])
+        lengths[first : first + len(page)] = np.count_nonzero(kept, axis=1)
+    return np.concatenate(out), lengths
+
+
+def _page(slots: Sequence[_Slot], rows: int) -> Bytes:
+    """Return a matrix for some rows at a time, with the constant parts in it."""
+    width = slots[-1].end
+    page = np.empty((min(rows, max(64, _PAGE_BYTES // width)), width), np.uint8)
     for slot in slots:
         if isinstance(slot.part, bytes):
-            matrix[:, slot.start : slot.end] = np.frombuffer(slot.part, np.uint8)
-    is_dense = not any(slot.is_ragged or slot.shown is not None for slot in slots)
-    out: list[bytes | memoryview] = []
-    for first in range(0, rows, _ROWS):
-        span = slice(first, min(first + _ROWS, rows))
-        count = span.stop - span.start
-        _paint(slots, span, matrix[:count], keep[:count])
-        out.append(matrix[:count].tobytes() if is_dense else matrix[:count][keep[:count]].data)
-    return b"".join(out)
+            cells(page[:, slot.start : slot.end])[:] = np.frombuffer(slot.part, f"V{len(slot.part)}")
+    return page
 
 
-def _slots(layout: Iterable[_Shown]) -> Iterator[_Slot]:
+def _slots(layout: Iterable[_Shown], row: int | None = None) -> Iterator[_Slot]:
+    """Give the parts their places: those of rows that are all like ``row``, or of any rows, at their greatest width."""
     at = 0
     for part, shown in layout:
-        end = at + (len(part) if isinstance(part, bytes) else part.width)
-        yield _Slot(at, end, part, shown, not isinstance(part, bytes) and not isinstance(part.lengths, int))
-        at = end
+        if row is not None and shown is not None and not shown[row]:
+            continue
+        width, lengths = (len(part), 0) if isinstance(part, bytes) else (part.width, part.lengths)
+        is_ragged = row is None and not isinstance(lengths, int)
+        if row is not None and not isinstance(lengths, int):
+            width = int(lengths[row])
+        if width:
+            yield _Slot(at, at + width, part, shown if row is None else None, is_ragged)
+        at += width
 
 
-def _paint(slots: list[_Slot], rows: slice, matrix: Bytes, keep: Flags) -> None:
+def _paint(slots: list[_Slot], rows: Ints, matrix: Bytes, keep: Flags) -> None:
     for slot in slots:
         place = keep[:, slot.start : slot.end]
         if not isinstance(slot.part, bytes):
@@ -261,51 +350,47 @@ def _paint(slots: list[_Slot], rows: slice, matrix: Bytes, keep: Flags) -> None:
 def _binary(columns: Sequence[Column]) -> Iterator[_Shown]:
     yield struct.pack(">h", len(columns)), None
     for column in columns:
-        parts = column.parts("binary")
-        if not parts:
-            yield b"\xff\xff\xff\xff", None
-            continue
-        lengths = sum((_length(part) for part in parts), start=np.int64(0))
-        shown = None if column.null is None else ~column.null
-        yield _prefix(lengths, column.null), None
+        parts, null = column.parts("binary"), column.null
+        shown = None if null is None else ~null
+        if null is not None or not parts:
+            yield _NULL["binary"], null
+        if parts:
+            yield _prefix(sum((_length(part) for part in parts), start=np.int64(0))), shown
         for part in parts:
             yield part, shown
 
 
-def _prefix(lengths: np.int64 | Ints, null: Flags | None) -> Part:
-    if null is not None:
-        return Fixed(_big_endian(np.where(null, -1, lengths), ">i4"))
-    if isinstance(lengths, np.ndarray):
-        return Fixed(_big_endian(lengths, ">i4"))
-    return struct.pack(">i", int(lengths))
+def _prefix(lengths: int | np.int64 | Ints) -> Part:
+    return Number(lengths, ">i4") if isinstance(lengths, np.ndarray) else struct.pack(">i", int(lengths))
 
 
-def _text(columns: Sequence[Column]) -> Iterator[_Shown]:
+def _text(columns: Sequence[Column], fmt: Format) -> Iterator[_Shown]:
     for number, column in enumerate(columns):
         if number:
-            yield b"\t", None
-        parts = column.parts("text")
-        if not parts or column.null is not None:
-            yield b"\\N", column.null
+            yield _SEPARATOR[fmt], None
+        parts = column.parts(fmt)
+        if _NULL[fmt] and (not parts or column.null is not None):
+            yield _NULL[fmt], column.null
         shown = None if column.null is None else ~column.null
         for part in parts:
             yield part, shown
     yield b"\n", None
 
 
-def _merged(layout: Iterator[_Shown]) -> Iterator[_Shown]:
-    """Join constants that stand side by side and are always shown."""
-    held = b""
+def _merged(layout: Iterable[_Shown]) -> Iterator[_Shown]:
+    """Join constants that stand side by side and are shown in the same rows."""
+    held: tuple[bytes, Flags | None] = (b"", None)
     for part, shown in layout:
-        if isinstance(part, bytes) and shown is None:
-            held += part
+        if isinstance(part, bytes) and shown is held[1]:
+            held = held[0] + part, shown
             continue
-        if held:
-            yield held, None
-            held = b""
-        yield part, shown
-    if held:
-        yield held, None
+        if held[0]:
+            yield held
+        held = (part, shown) if isinstance(part, bytes) else (b"", None)
+        if not isinstance(part, bytes):
+            yield part, shown
+    if held[0]:
+        yield held
 
 
 def _length(part: Part) -> np.int64 | Ints:

@@ -9,8 +9,8 @@ import re
 import numpy as np
 
 from bench.data.counter import Choice, Ints, lane
-from bench.data.encode import BigInt, Bool, Json, Money, Part, Text, TextArray, Time, Uuid
-from bench.data.vocabulary import Digits, Vocabulary
+from bench.data.encode import BigInt, Bool, Json, Money, Text, TextArray, Time, Uuid
+from bench.data.vocabulary import Digits, Part, Vocabulary
 from bench.data.wares import SCHEMES, TREE
 from bench.data.world import Columns, World
 
@@ -64,8 +64,8 @@ def products(world: World, rows: Ints) -> Columns:
     weight = np.where(digital, 0, 5 + (lane(bits, 2) ** 2 >> 21))
     return {
         "id": Uuid(world.streams("products", "id").uuids(rows)),
-        "sku": Text(_roots_code()[goods.root[rows]], b"-", Digits(rows + 1, 7)),
-        "name": Text(goods.names[rows]),
+        "sku": Text(*goods.product_code(rows)),
+        "name": Text(*goods.name(rows)),
         "slug": Text(*_product_slug(world, rows)),
         **_descriptions(world, rows),
         "price": Money(cents),
@@ -94,10 +94,6 @@ def _created(world: World, rows: Ints) -> Ints:
     return world.ago("products", "created_at", rows, CREATED_DAYS)
 
 
-def _roots_code() -> Vocabulary:
-    return Vocabulary(tuple(root.code for root in TREE.roots))
-
-
 def _product_slug(world: World, rows: Ints) -> list[Part]:
     goods, words = world.catalogue, world.catalogue.words
     parts: list[Part] = []
@@ -116,10 +112,9 @@ def _descriptions(world: World, rows: Ints) -> Columns:
     noun = words.nouns.words[goods.noun[rows]]
     first, second = words.features.words[feature], words.features.words[other]
     brand, material = words.brands.words[goods.brand[rows]], words.materials.words[goods.material[rows]]
-    name = goods.names[rows]
     return {
         "description": Text(
-            *(b"The ", name, b" is made for ", use, b". It has ", first, b" and ", second, b". From our "),
+            *(b"The ", *goods.name(rows), b" is made for ", use, b". It has ", first, b" and ", second, b". From our "),
             *(leaves[goods.category[rows]], b": ", material, b" ", noun, b" by ", brand, b"."),
         ),
         "short_description": Text(material, b" ", noun, b" with ", first, b"."),
@@ -170,12 +165,12 @@ def product_variants(world: World, rows: Ints) -> Columns:
     return {
         "id": Uuid(world.streams("product_variants", "id").uuids(skus)),
         "product_id": Uuid(world.streams("products", "id").uuids(product)),
-        "sku": Text(goods.sku_codes[skus]),
+        "sku": Text(*goods.sku_code(skus)),
         "name": Text(kinds[0][kind]),
         "price": Money(price, null=~goods.is_overridden[skus]),
         "compare_price": Money(_dearer(price, np.int64(120)), null=~goods.is_overridden[skus] | (place % 2 == 1)),
         "attributes": Json(kinds[1][kind]),
-        "image_url": Text(b"https://img.example.com/variants/", goods.sku_codes[skus], b".jpg", null=place % 3 == 2),
+        "image_url": Text(b"https://img.example.com/variants/", *goods.sku_code(skus), b".jpg", null=place % 3 == 2),
         "sort_order": BigInt(place),
         "is_active": Bool(world.streams("product_variants", "is_active").uniform(skus) < 0.97),
         "created_at": Time(_created(world, product)),

@@ -1,98 +1,247 @@
 """What the orders and carts add up to: stock taken from each inventory row, uses of each coupon, sales of each product.
 
 May import ``orders``, ``carts`` and the modules below them.  The one thing that is not a function of a row alone: a pass over
-all orders that makes no bytes, so that stock equals its movements and no coupon is used twice by one user.
+all orders that makes no bytes, so that stock equals its movements and no coupon is used twice by one user.  The pass can be
+made in pieces, in any order and in other processes, which ``merge`` adds up; a ledger saved is mapped, not read, by ``load``.
 """
 
-from dataclasses import dataclass
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data import carts, orders
 from bench.data.baskets import fill, inventory_rows
-from bench.data.counter import Bits, Flags, Ints
+from bench.data.counter import Bits, Ints
+from bench.data.demand import DAY_US
 from bench.data.discounts import Coupons, coupons, tries
-from bench.data.orders import CANCELLED, REFUNDED
 from bench.data.world import World
 
+Sums = NDArray[np.int32]
+
+OPEN_DAYS = 30
+"""Orders younger than this at the end of the data have stock movements of their own; older ones are carried forward as sums.
+
+A shop closes its books monthly, and two rows a line would be half of all rows.  An order is over after 29.8 days at most (it
+ships within 3.8 days, arrives 6 days later and is sent back in another 20), so what is carried forward never changes again.
+"""
 CHUNK = 40_000
 """Orders added up at a time; 100 k lines and their columns take some 20 MB."""
 # By status: the movements of a line after the one that reserves it.
 LATER_MOVES = np.array([0, 0, 0, 1, 1, 1, 2])
 
+# The sums of an inventory row: units of settled orders and of the others by what became of them, and the movements ever made.
+SOLD, CANCELLED, REFUNDED, WAITING, GONE, BACK, MOVES = range(7)
+_WIDTH = 7
+# Which sum the units of a line count in, by the order's status: settled orders have ended, with one of the last three.
+_OF_SETTLED = np.array([SOLD, SOLD, SOLD, SOLD, SOLD, CANCELLED, REFUNDED])
+_OF_OPEN = np.array([WAITING, WAITING, WAITING, GONE, GONE, BACK, BACK])
+
 
 @dataclass(frozen=True, slots=True)
-class Ledger:
-    """Sums over the whole data set.
+class Piece:
+    """Sums over some orders or carts: ``sums`` by inventory row, ``sold`` order lines by product.
 
-    By inventory row: ``gross`` units reserved ever; ``back`` of them released or returned; ``held`` reserved still;
-    ``moves`` movements.  By product: ``sold``, order lines.  ``used[coupon, region]``: uses.  ``refused``: orders, ascending,
-    whose buyer had used the coupon before.
+    ``pairs`` are the uses of coupons, coupon << 32 | user, and ``orders`` where each is, ascending.
+    """
+
+    sums: Sums
+    sold: Ints
+    pairs: Bits
+    orders: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Taken:
+    """What was ever taken from inventory rows (n,).
+
+    ``gross`` units were reserved; ``back`` of them released or returned, ``held`` reserved still; ``moves`` counts movements.
     """
 
     gross: Ints
     back: Ints
     held: Ints
     moves: Ints
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Sums over the whole data set.
+
+    ``sums`` by inventory row, ``sold`` order lines by product, ``used[coupon, region]`` uses; ``refused``: orders, ascending,
+    whose buyer had used the coupon before; ``zipf``: the exponent of popularity that was asked for.
+    """
+
+    sums: Sums
     sold: Ints
     used: Ints
     refused: Ints
-    lines: int
     rules: Coupons
+    zipf: float
+
+    def taken(self, rows: Ints) -> Taken:
+        """Return what orders and carts have taken from inventory rows."""
+        sums = self.sums[rows].astype(np.int64)
+        back = sums[:, [CANCELLED, REFUNDED, BACK]].sum(axis=1)
+        return Taken(sums[:, :MOVES].sum(axis=1), back, sums[:, WAITING], sums[:, MOVES])
+
+    def carried(self, rows: Ints) -> Ints:
+        """Return (n, 4) units of settled orders by inventory row: reserved, shipped, released, sent back."""
+        sold, cancelled, refunded = self.sums[rows, : REFUNDED + 1].astype(np.int64).T
+        return np.stack([sold + cancelled + refunded, sold + refunded, cancelled, refunded], axis=1)
+
+    def refused_among(self, rows: Ints) -> Ints:
+        """Return the refused ones of orders in ascending order, and perhaps some between them."""
+        if not len(rows):
+            return rows
+        low, high = np.searchsorted(self.refused, (rows[0], rows[-1] + 1))
+        return self.refused[low:high]
 
     def facts(self) -> dict[str, float]:
-        """Return the shares of order lines of the most popular product and hundred products."""
-        top = np.sort(self.sold)[::-1]
-        return {"top_1_share": float(top[0] / self.lines), "top_100_share": float(top[:100].sum() / self.lines)}
+        """Return the exponent of popularity, and the shares of order lines of the top product and hundred products."""
+        top, lines = np.sort(self.sold)[::-1], self.sold.sum()
+        return {
+            "zipf": self.zipf,
+            "top_1_share": float(top[0] / lines),
+            "top_100_share": float(top[:100].sum() / lines),
+        }
+
+    def save(self, folder: Path) -> None:
+        """Write the ledger to a folder, an array a file."""
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _ARRAYS:
+            np.save(folder / f"{name}.npy", getattr(self, name), allow_pickle=False)
+        for field in fields(Coupons):
+            np.save(folder / f"rules-{field.name}.npy", getattr(self.rules, field.name), allow_pickle=False)
+
+    @classmethod
+    def load(cls, folder: Path) -> "Ledger":
+        """Return a ledger whose arrays are mapped from a folder, so that processes share one copy in memory."""
+        sums, sold, used, refused, zipf = (_mapped(folder / f"{name}.npy") for name in _ARRAYS)
+        rules = Coupons(**{field.name: _mapped(folder / f"rules-{field.name}.npy") for field in fields(Coupons)})
+        return cls(sums, sold, used, refused, rules, float(zipf))
+
+
+_ARRAYS = ("sums", "sold", "used", "refused", "zipf")
+
+
+def _mapped(path: Path) -> NDArray[Any]:
+    # An empty file cannot be mapped, and the header says 0 rows; what is small is as well read.
+    is_small = path.stat().st_size < 65_536
+    return np.asarray(np.load(path, mmap_mode=None if is_small else "r", allow_pickle=False))
+
+
+def close_us(world: World) -> int:
+    """Return the instant (µs since 1970) before which orders are settled and their movements carried forward."""
+    return world.as_of_us - OPEN_DAYS * DAY_US
+
+
+def open_orders(world: World) -> tuple[range, ...]:
+    """Return the orders of each region that are not settled: the last ones, as a region's are numbered in time."""
+    close, starts = close_us(world), world.orders.starts.tolist()
+
+    def placed(region: int) -> range:
+        numbers = range(starts[region], starts[region + 1])
+        at = np.array([region], np.int64)
+        first = bisect_left(numbers, close, key=lambda row: int(orders.created(world, np.array([row]), at)[0]))
+        return numbers[first:]
+
+    return tuple(placed(region) for region in range(len(starts) - 1))
 
 
 def add_up(world: World) -> Ledger:
     """Return the sums over all orders and carts of a data set."""
+    piece = partial(world, 0, world.orders.total)
+    _add_carts(world, piece.sums)
+    return merge(world, [piece])
+
+
+def partial(world: World, first: int, count: int) -> Piece:
+    """Return the sums over ``count`` orders from the number ``first`` on."""
+    rules, piece = coupons(world), _empty(world)
+    uses = [(piece.pairs, piece.orders)]
+    for span in spans(first, first + count):
+        _add_orders(world, span, piece)
+        uses.append(_uses(world, rules, span))
+    pairs, rows = (np.concatenate(column) for column in zip(*uses))
+    return Piece(_sound(piece.sums), piece.sold, pairs, rows)
+
+
+def of_carts(world: World) -> Piece:
+    """Return the sums over all carts."""
+    piece = _empty(world)
+    _add_carts(world, piece.sums)
+    return piece
+
+
+def merge(world: World, pieces: Iterable[Piece]) -> Ledger:
+    """Return the ledger of pieces that cover every order once, and the carts; the order of the pieces does not matter.
+
+    The first piece is used up: the others are added to its arrays, one at a time, as at scale xl each takes 141 MB.
+    """
+    left = iter(pieces)
+    total = next(left)
+    uses = [(total.pairs, total.orders)]
+    for piece in left:
+        np.add(total.sums, piece.sums, out=total.sums)
+        np.add(total.sold, piece.sold, out=total.sold)
+        _sound(total.sums)
+        uses.append((piece.pairs, piece.orders))
+        del piece  # or else it stays until the next one is there
+    uses.sort(key=lambda use: int(use[1][0]) if len(use[1]) else -1)
+    pairs, rows = (np.concatenate(column) for column in zip(*uses))
     rules = coupons(world)
-    rows, places = world.inventory_rows, len(world.spec.regions)
-    gross, back, held, moves = (np.zeros(rows, np.int64) for _ in range(4))
-    sold, used = np.zeros(world.catalogue.count, np.int64), np.zeros((rules.count, places), np.int64)
-    refused: list[Ints] = []
-    for region in range(places):
-        uses: list[tuple[Bits, Ints]] = []
-        for span in spans(int(world.orders.starts[region]), int(world.orders.starts[region + 1])):
-            _add_orders(world, span, (gross, back, held, moves), sold)
-            uses.append(_uses(world, rules, span))
-        accepted, again = _once_each(uses)
-        used[:, region] = np.bincount((accepted >> np.uint64(32)).astype(np.int64), minlength=rules.count)
-        refused.append(again)
-    for span in spans(0, world.carts.total):
-        _add_carts(world, span, (gross, held, moves))
-    return Ledger(gross, back, held, moves, sold, used, np.concatenate(refused), int(sold.sum()), rules)
+    used, refused = _once_each(world, rules.count, pairs, rows)
+    return Ledger(total.sums, total.sold, used, refused, rules, world.spec.zipf)
 
 
-def spans(start: int, stop: int) -> list[Ints]:
-    """Return row numbers from ``start`` to ``stop`` in chunks."""
-    return [np.arange(at, min(at + CHUNK, stop), dtype=np.int64) for at in range(start, stop, CHUNK)]
+def spans(start: int, stop: int) -> Iterator[Ints]:
+    """Yield row numbers from ``start`` to ``stop`` in chunks."""
+    for at in range(start, stop, CHUNK):
+        yield np.arange(at, min(at + CHUNK, stop), dtype=np.int64)
 
 
-def _add_orders(world: World, span: Ints, sums: tuple[Ints, Ints, Ints, Ints], sold: Ints) -> None:
-    gross, back, held, moves = sums
+def _empty(world: World) -> Piece:
+    sums = np.zeros((world.inventory_rows, _WIDTH), np.int32)
+    return Piece(sums, np.zeros(world.catalogue.count, np.int64), np.empty(0, np.uint64), np.empty(0, np.int64))
+
+
+def _add_orders(world: World, span: Ints, piece: Piece) -> None:
     found = orders.orders_of(world, span)
     picked = orders.lines_of(world, found)
     lines = picked.lines
-    status = found.status[lines.basket]
+    column = np.where(found.created_us < close_us(world), _OF_SETTLED[found.status], _OF_OPEN[found.status])
     row = inventory_rows(world, picked.warehouse, lines.sku)
-    returned, waiting = (status == CANCELLED) | (status == REFUNDED), status < orders.SHIPPED
-    np.add.at(gross, row, lines.quantity)
-    np.add.at(back, row[returned], lines.quantity[returned])
-    np.add.at(held, row[waiting], lines.quantity[waiting])
-    np.add.at(moves, row, 1 + LATER_MOVES[status])
-    np.add.at(sold, lines.product, 1)
+    _count(piece.sums, row, column[lines.basket], lines.quantity)
+    _count(piece.sums, row, MOVES, (1 + LATER_MOVES[found.status])[lines.basket])
+    np.add.at(piece.sold, lines.product, 1)
 
 
-def _add_carts(world: World, span: Ints, sums: tuple[Ints, Ints, Ints]) -> None:
-    gross, held, moves = sums
-    found = carts.lines_of(world, carts.carts_of(world, span))
-    kept: Flags = found.is_reserved
-    row = inventory_rows(world, found.warehouse[kept], found.lines.sku[kept])
-    for total, amount in ((gross, found.lines.quantity[kept]), (held, found.lines.quantity[kept]), (moves, 1)):
-        np.add.at(total, row, amount)
+def _add_carts(world: World, sums: Sums) -> None:
+    """Add the stock that carts hold."""
+    for span in spans(0, world.carts.total):
+        found = carts.lines_of(world, carts.carts_of(world, span))
+        kept = found.is_reserved
+        row = inventory_rows(world, found.warehouse[kept], found.lines.sku[kept])
+        _count(sums, row, WAITING, found.lines.quantity[kept])
+        _count(sums, row, MOVES, np.ones(len(row), np.int32))
+
+
+def _count(sums: Sums, row: Ints, column: int | Ints, amount: Ints | Sums) -> None:
+    """Add amounts to one column of rows; numpy is 25 times faster where both sides have one type."""
+    np.add.at(sums.reshape(-1), row * _WIDTH + column, amount.astype(np.int32))
+
+
+def _sound(sums: Sums) -> Sums:
+    """Return the sums, in which an overflow shows as a negative one: each is less than 2**32 before it wraps around."""
+    if sums.min(initial=0) < 0:
+        raise OverflowError("the units of one inventory row do not fit in 31 bits")
+    return sums
 
 
 def _uses(world: World, rules: Coupons, span: Ints) -> tuple[Bits, Ints]:
@@ -107,10 +256,15 @@ def _uses(world: World, rules: Coupons, span: Ints) -> tuple[Bits, Ints]:
     return (coupon[hit] << 32 | found.user[hit]).astype(np.uint64), rows[hit]
 
 
-def _once_each(uses: list[tuple[Bits, Ints]]) -> tuple[Bits, Ints]:
-    """Return the pairs of coupon and user, and the orders, ascending, in which a pair comes up again."""
-    pairs, rows = (np.concatenate(column) for column in zip(*uses))
-    accepted, first = np.unique(pairs, return_index=True)
-    again = np.ones(len(rows), np.bool_)
-    again[first] = False
-    return accepted, rows[again]
+def _once_each(world: World, count: int, pairs: Bits, rows: Ints) -> tuple[Ints, Ints]:
+    """Return the uses of each of ``count`` coupons by region, and the orders, ascending, in which a pair comes up again."""
+    edges = np.searchsorted(rows, world.orders.starts)
+    used, refused = np.zeros((count, len(edges) - 1), np.int64), []
+    # A user belongs to one region, so pairs do not meet across regions.
+    for region, (low, high) in enumerate(pairwise(edges)):
+        accepted, first = np.unique(pairs[low:high], return_index=True)
+        again = np.ones(high - low, np.bool_)
+        again[first] = False
+        used[:, region] = np.bincount((accepted >> np.uint64(32)).astype(np.int64), minlength=count)
+        refused.append(rows[low:high][again])
+    return used, np.concatenate(refused)

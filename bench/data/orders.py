@@ -9,10 +9,10 @@ import numpy as np
 
 from bench.data import customers
 from bench.data.baskets import FROM_ELSEWHERE, Lines, fill, warehouses
-from bench.data.counter import Choice, Flags, Ints, lane
+from bench.data.counter import Choice, Flags, Ints, lane, remembered
 from bench.data.demand import DAY_US, HOUR_US
 from bench.data.discounts import Coupons, entered, taken_off
-from bench.data.encode import BigInt, Json, Money, Text, Time, Uuid, date_text, decimal_text
+from bench.data.encode import BigInt, Json, Money, Text, Time, Uuid, date_text
 from bench.data.vocabulary import Digits, Vocabulary
 from bench.data.world import Columns, World
 
@@ -21,11 +21,18 @@ PENDING, CONFIRMED, PROCESSING, SHIPPED, DELIVERED, CANCELLED, REFUNDED = range(
 _PAYMENTS = Vocabulary.of("pending", "paid", "failed", "refunded")
 _FULFILLMENTS = Vocabulary.of("unfulfilled", "fulfilled")
 _FATES = Choice.of(91.5, 5, 3.5)
-_FATE_CANCELLED, _FATE_REFUNDED = 1, 2
+_FATE_CANCELLED, _FATE_REFUNDED, _FATE_DECLINED = 1, 2, 3
+# By fate: the last stage that an order can reach; a declined payment never confirms, a cancelled order never ships.
+_LIMIT = np.array([DELIVERED, PROCESSING, DELIVERED, PENDING])
+_ENDED = np.array([DELIVERED, CANCELLED, REFUNDED, CANCELLED])
+# By status.
+_HAS_SHIPPED = np.isin(np.arange(7), (SHIPPED, DELIVERED, REFUNDED))
+_PAYMENT = np.array([0, 1, 1, 1, 1, 3, 3])
 _DECLINED = 0.6
 """Share of cancelled orders whose payment failed; the others are cancelled by the buyer and paid back."""
 _NOTES = Vocabulary.of("", "Leave at the door", "Gift, no invoice please", "Call on arrival", "Deliver after 6 pm")
 _NOTED = 0.06
+_UNITS = Vocabulary(tuple(map(str, range(10_000))), "before")
 FREE_SHIPPING_CENTS = 7500
 _SHIPPING = np.array([499, 799, 1299])
 _SHIPPING_SHARES = Choice.of(70, 22, 8)
@@ -49,7 +56,7 @@ class Orders:
     @property
     def has_shipped(self) -> Flags:
         """Which orders have left the warehouse, among them those that came back."""
-        return np.isin(self.status, (SHIPPED, DELIVERED, REFUNDED))
+        return _HAS_SHIPPED[self.status]
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,19 +79,18 @@ def created(world: World, rows: Ints, region: Ints) -> Ints:
     """Return when orders were placed: the inverse of the region's curve at evenly spread shares, jittered."""
     share = world.streams("orders", "created_at").uniform(rows) + (rows - world.orders.starts[region])
     out = np.empty(len(rows), np.int64)
-    for number in np.unique(region).tolist():
-        mine = region == number
+    for number, mine in customers.in_regions(region):
         out[mine] = world.demand[number].time(share[mine] / world.orders.size(number))
     return out
 
 
+@remembered
 def orders_of(world: World, rows: Ints) -> Orders:
     """Return the facts of orders by number: an order has passed those stages that end before ``as_of``."""
     region = world.orders.region(rows)
     created_us = created(world, rows, region)
     user = np.empty(len(rows), np.int64)
-    for number in np.unique(region).tolist():
-        mine = region == number
+    for number, mine in customers.in_regions(region):
         user[mine] = customers.buyers(world, number, created_us[mine], rows[mine])
     return _fates(world, rows, region, user, created_us)
 
@@ -92,23 +98,24 @@ def orders_of(world: World, rows: Ints) -> Orders:
 def _fates(world: World, rows: Ints, region: Ints, user: Ints, created_us: Ints) -> Orders:
     bits, more = world.streams("orders", "stages").bits(rows), world.streams("orders", "ends").bits(rows)
     fate = _FATES.pick(lane(bits, 0))
-    is_cancelled, is_refunded = fate == _FATE_CANCELLED, fate == _FATE_REFUNDED
-    is_declined = is_cancelled & (lane(more, 2) < _DECLINED * 65536)
-    confirmed = created_us + 2 * 60_000_000 + (lane(bits, 1) ** 3 >> 33) * (10 * HOUR_US >> 15)
+    is_declined = (fate == _FATE_CANCELLED) & (lane(more, 2) < _DECLINED * 65536)
+    fate[is_declined] = _FATE_DECLINED
+    wait = lane(bits, 1)
+    confirmed = created_us + 2 * 60_000_000 + (wait * wait * wait >> 33) * (10 * HOUR_US >> 15)
     processing = confirmed + HOUR_US + lane(bits, 2) * (20 * HOUR_US >> 16)
     shipped = processing + 4 * HOUR_US + lane(bits, 3) * (56 * HOUR_US >> 16)
     delivered = shipped + DAY_US + lane(more, 0) * (5 * DAY_US >> 16)
-    back = delivered + 3 * DAY_US + lane(more, 1) * (17 * DAY_US >> 16)
-    ended = np.where(is_refunded, back, created_us + 10 * 60_000_000 + lane(more, 1) * (20 * HOUR_US >> 16))
-    now = world.as_of_us
-    has_ended = (is_cancelled | is_refunded) & (ended < now)
-    # A declined payment never confirms; a cancelled order never ships.
-    stages = [confirmed < now, processing < now, shipped < now, delivered < now]
-    limit = np.select([is_declined, is_cancelled], [PENDING, PROCESSING], DELIVERED)
-    reached = np.minimum(sum(stage.astype(np.int64) for stage in stages), limit)
-    status = np.where(has_ended, np.where(is_refunded, REFUNDED, CANCELLED), reached)
-    times = np.stack([created_us, confirmed, processing, shipped, delivered])
-    updated = np.where(has_ended, ended, np.take_along_axis(times, reached[None, :], 0)[0])
+    last = lane(more, 1)
+    back, called_off = delivered + 3 * DAY_US, created_us + 10 * 60_000_000
+    is_refunded = fate == _FATE_REFUNDED
+    ended = np.where(is_refunded, back + last * (17 * DAY_US >> 16), called_off + last * (20 * HOUR_US >> 16))
+    times = np.stack([created_us, confirmed, processing, shipped, delivered, ended])
+    is_over = times < world.as_of_us
+    reached = np.minimum(is_over[1:5].sum(axis=0), _LIMIT[fate])
+    has_ended = (fate > 0) & is_over[5]
+    status = np.where(has_ended, _ENDED[fate], reached)
+    stage = np.where(has_ended, len(times) - 1, reached)
+    updated = times.ravel()[stage * len(rows) + np.arange(len(rows))]
     return Orders(rows, region, user, created_us, shipped, delivered, ended, updated, status, is_declined)
 
 
@@ -120,12 +127,14 @@ class Picked:
     warehouse: Ints
 
 
+@remembered
 def lines_of(world: World, orders: Orders) -> Picked:
     """Return the lines of orders."""
     lines = fill(world, "order_items", orders.rows)
     return Picked(lines, warehouses(world, "order_items", lines, orders.region[lines.basket], FROM_ELSEWHERE))
 
 
+@remembered
 def prices(world: World, orders: Orders, lines: Lines) -> Ints:
     """Return the unit price in cents of each line on the day of its order."""
     return world.catalogue.cents_at(lines.sku, orders.created_us[lines.basket], world.as_of_us)
@@ -155,7 +164,7 @@ def _taxed(world: World, orders: Orders, subtotal: Ints, shipping: Ints, coupon:
 def orders(world: World, rules: Coupons, refused: Ints, rows: Ints) -> Columns:
     """Return orders by number; ``refused`` are the numbers, ascending, of orders whose coupon was not accepted."""
     found = orders_of(world, rows)
-    lines = fill(world, "order_items", rows)
+    lines = lines_of(world, found).lines
     cost = bill(world, rules, found, lines, prices(world, found, lines))
     cost = without(world, found, cost, np.isin(rows, refused, assume_unique=True))
     shipping, billing = customers.order_addresses(world, found.user, found.region)
@@ -164,7 +173,7 @@ def orders(world: World, rules: Coupons, refused: Ints, rows: Ints) -> Columns:
     return {
         "region": Text(region),
         "id": Uuid(world.streams("orders", "id").uuids(rows)),
-        "order_number": Text(b"ORD-", region, b"-", *date_text(found.created_us), b"-", Digits(rows + 1, 10)),
+        "order_number": Text(b"ORD-", region, b"-", date_text(found.created_us), b"-", Digits(rows + 1, 10)),
         "idempotency_key": Uuid(world.streams("orders", "idempotency_key").uuids(rows)),
         "user_id": Uuid(world.streams("users", "id").uuids(found.user)),
         "status": Text(STATUSES[found.status]),
@@ -185,8 +194,7 @@ def orders(world: World, rules: Coupons, refused: Ints, rows: Ints) -> Columns:
 
 
 def _payment(orders: Orders) -> Ints:
-    ended = np.where(orders.is_declined, 2, 3)
-    return np.select([orders.status == PENDING, orders.status < CANCELLED], [0, 1], ended)
+    return np.asarray(_PAYMENT[orders.status] - ((orders.status == CANCELLED) & orders.is_declined))
 
 
 def order_items(world: World, rows: Ints) -> Columns:
@@ -195,19 +203,20 @@ def order_items(world: World, rows: Ints) -> Columns:
     picked = lines_of(world, found)
     lines, goods = picked.lines, world.catalogue
     cents = prices(world, found, lines)
-    is_variant = goods.is_variant[lines.sku]
+    sites = np.arange(world.warehouses.count)
+    is_variant, units = goods.is_variant[lines.sku], cents // 100
     return {
         "region": Text(world.regions[found.region[lines.basket]]),
         "id": Uuid(world.streams("order_items", "id").uuids(lines.number)),
-        "order_id": Uuid(world.streams("orders", "id").uuids(rows)[lines.basket]),
+        "order_id": Uuid(world.streams("orders", "id").uuids(rows), numbers=lines.basket),
         "product_id": Uuid(world.streams("products", "id").uuids(lines.product)),
         "variant_id": Uuid(world.streams("product_variants", "id").uuids(lines.sku), null=~is_variant),
-        "warehouse_id": Uuid(world.streams("warehouses", "id").uuids(picked.warehouse)),
+        "warehouse_id": Uuid(world.streams("warehouses", "id").uuids(sites), numbers=picked.warehouse),
         "quantity": BigInt(lines.quantity),
         "unit_price": Money(cents),
         "total_price": Money(cents * lines.quantity),
         "product_snapshot": Json(
-            *(b'{"name": "', goods.names.json[lines.product], b'", "sku": "', goods.sku_codes[lines.sku]),
-            *(b'", "price": ', *decimal_text(cents), b"}"),
+            *(b'{"name": ', *goods.name_json(lines.product), b', "sku": ', *goods.sku_json(lines.sku)),
+            *(b', "price": ', _UNITS[units], b".", Digits(cents - units * 100, 2), b"}"),
         ),
     }

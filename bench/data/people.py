@@ -9,19 +9,25 @@ import unicodedata
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import lru_cache
+from itertools import islice
+from typing import TypeVar
 
 import numpy as np
 from faker import Faker
 
 from bench.data.counter import Ints, Streams, lane
-from bench.data.encode import Part
 from bench.data.regions import profile
-from bench.data.vocabulary import Digits, Vocabulary, Word
+from bench.data.vocabulary import Digits, Part, Vocabulary, Word
+
+Made = TypeVar("Made")
 
 NAMES = 1200
 STREETS = 900
 PLACES = 700
-_LONGEST_STREET = 40
+_LONGEST_NAME = 12
+_LONGEST_STREET = 32
+_LONGEST_PLACE = 32
+"""Bytes of a word at most: in JSON the words have blanks to the longest one's length."""
 _SEED = 20_240_101
 """Of the vocabularies only: they are the same for every data seed, so that they are made once in a process."""
 
@@ -85,27 +91,35 @@ def locale(name: str, states: tuple[str, ...] = ()) -> Locale:
     faker = Faker(name, use_weighting=False)
     faker.seed_instance(_SEED)
     first, last = _names(faker, name)
-    streets = tuple(_street(faker, name) for _ in range(STREETS))
-    places = tuple(_place(faker, name, states) for _ in range(PLACES))
+    streets = _short(lambda: _street(faker, name), STREETS, str, _LONGEST_STREET)
+    places = _short(lambda: _place(faker, name, states), PLACES, "".join, _LONGEST_PLACE)
     return Locale(name, first, last, streets, places)
 
 
 def _names(faker: Faker, name: str) -> tuple[tuple[tuple[str, str], ...], tuple[tuple[str, str], ...]]:
     if name == "ja_JP":
-        pairs: tuple[Callable[[], tuple[str, str, str]], ...] = (faker.first_name_pair, faker.last_name_pair)
-        first, last = (tuple((p[0], latin(p[2])) for p in (make() for _ in range(NAMES))) for make in pairs)
+        first, last = (
+            tuple((pair[0], latin(pair[2])) for pair in _short(make, NAMES, lambda pair: pair[0], _LONGEST_NAME))
+            for make in (faker.first_name_pair, faker.last_name_pair)
+        )
         return first, last
-    makers: tuple[Callable[[], str], ...] = (faker.first_name, faker.last_name)
-    first, last = (tuple((word, latin(word)) for word in (make() for _ in range(NAMES))) for make in makers)
+    first, last = (
+        tuple((word, latin(word)) for word in _short(make, NAMES, str, _LONGEST_NAME))
+        for make in (faker.first_name, faker.last_name)
+    )
     return first, last
+
+
+def _short(make: Callable[[], Made], count: int, text: Callable[[Made], str], longest: int) -> tuple[Made, ...]:
+    """Return that many made whose text in UTF-8 is not too long."""
+    fitting = (one for one in iter(make, None) if len(text(one).encode()) <= longest)
+    return tuple(islice(fitting, count))
 
 
 def _street(faker: Faker, name: str) -> str:
     if name == "ja_JP":
         return f"{faker.town()}{faker.chome()}{faker.ban()}{faker.gou()}"
-    while len(line := str(faker.street_address()).replace("\n", ", ").encode()) > _LONGEST_STREET:
-        pass
-    return line.decode()
+    return str(faker.street_address()).replace("\n", ", ")
 
 
 def _place(faker: Faker, name: str, states: tuple[str, ...]) -> tuple[str, str, str]:
@@ -151,7 +165,7 @@ class People:
         self.phones = Vocabulary(tuple(PHONES[one.name] for one in locales))
         self._full = Vocabulary((*self.first.words, *self.last.words))
         self._family_first = np.array([one.name == "ja_JP" for one in locales])
-        self._places_json = Vocabulary(tuple(_place_json(place, COUNTRIES[name]) for place, name in places))
+        self._places_json = Vocabulary(tuple(_place_json(place, COUNTRIES[name]) for place, name in places), "after")
 
     def faces(self, users: Ints, regions: Ints) -> Faces:
         """Return the people of the given users, whose regions are given by number."""
@@ -161,11 +175,11 @@ class People:
         return Faces(number, first, number * NAMES + (lane(bits, 2) * NAMES >> 16))
 
     def full_name(self, faces: Faces) -> tuple[Word, Word]:
-        """Return the JSON words of a name in the order in which its locale writes it."""
+        """Return the two halves of a name as a JSON string, in the order in which its locale writes it."""
         family_first = self._family_first[faces.locale]
         last = faces.last + len(self.first)
-        words = self._full.json
-        return words[np.where(family_first, last, faces.first)], words[np.where(family_first, faces.first, last)]
+        start = np.where(family_first, last, faces.first)
+        return self._full.json_start[start], self._full.json_end[faces.first + last - start]
 
     def address(self, addresses: Ints, faces: Faces) -> tuple[Ints, Ints]:
         """Return the numbers of street and place of addresses whose owners are given."""
@@ -177,8 +191,8 @@ class People:
         """Return the parts of an order's address as JSON."""
         street, place = self.address(addresses, faces)
         one, two = self.full_name(faces)
-        name: list[Part] = [b'{"name": "', one, b" ", two, b'", "street": "']
-        return [*name, self.streets.json[street], b'", ', self._places_json[place], b"}"]
+        name: list[Part] = [b'{"name": ', one, b" ", two, b', "street": "']
+        return [*name, self.streets.json_end[street], b", ", self._places_json[place], b"}"]
 
     def phone(self, users: Ints, faces: Faces) -> list[Part]:
         """Return the parts of a phone number, at most 20 characters."""

@@ -71,7 +71,7 @@ def coupon_allotments(world: World, ledger: Ledger, rows: Ints) -> Columns:
 
 def coupon_usages(world: World, ledger: Ledger, rows: Ints) -> Columns:
     """Return the uses of coupons in the given orders."""
-    rows = rows[tries(world, rows) & ~np.isin(rows, ledger.refused, assume_unique=True)]
+    rows = rows[tries(world, rows) & ~np.isin(rows, ledger.refused_among(rows), assume_unique=True)]
     if len(rows):
         found = orders.orders_of(world, rows)
         lines = fill(world, "order_items", rows)

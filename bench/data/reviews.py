@@ -9,8 +9,8 @@ from bench.data import customers, orders
 from bench.data.baskets import fill
 from bench.data.counter import Floats, Ints, lane
 from bench.data.demand import DAY_US
-from bench.data.encode import BigInt, Bool, Part, Text, Time, Uuid
-from bench.data.vocabulary import Vocabulary
+from bench.data.encode import BigInt, Bool, Text, Time, Uuid
+from bench.data.vocabulary import Part, Vocabulary
 from bench.data.world import Columns, World
 
 WRITTEN = 0.23

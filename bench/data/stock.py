@@ -12,7 +12,7 @@ from bench.data.baskets import inventory_rows
 from bench.data.counter import Flags, Ints, lane
 from bench.data.demand import DAY_US
 from bench.data.encode import BigInt, Null, Text, Time, Uuid
-from bench.data.ledger import LATER_MOVES, Ledger
+from bench.data.ledger import LATER_MOVES, Ledger, close_us
 from bench.data.vocabulary import Vocabulary
 from bench.data.world import Columns, World
 
@@ -32,11 +32,16 @@ _PURCHASE, _ORDER, _RETURN, _, _COUNT = range(5)
 _BY_STATUS = np.array(
     [[_RESERVED] * 3] * 3 + [[_RESERVED, _OUT, -1]] * 2 + [[_RESERVED, _RELEASED, -1], [_RESERVED, _OUT, _IN]]
 )
+# The movements that are carried forward, one after the other in the last microseconds before the close.
+_CARRIED = np.array([_RESERVED, _OUT, _RELEASED, _IN])
 
 
 @dataclass(frozen=True, slots=True)
 class Stock:
-    """What inventory rows (n,) hold; ``initial`` is the first delivery, ``adjustment`` a correction, mostly none."""
+    """What inventory rows (n,) hold; ``initial`` is the first delivery, ``adjustment`` a correction, mostly none.
+
+    ``moves`` counts the movements ever made, also those that are no rows any more since they were carried forward.
+    """
 
     available: Ints
     reserved: Ints
@@ -53,7 +58,8 @@ def stock_of(world: World, ledger: Ledger, rows: Ints) -> Stock:
 
     The first delivery covers everything that was ever reserved, so that stock is not negative at any time between.
     """
-    gross, back = ledger.gross[rows], ledger.back[rows]
+    taken = ledger.taken(rows)
+    gross, back = taken.gross, taken.back
     product = world.catalogue.product_of_sku[rows % world.catalogue.skus]
     rank = world.catalogue.rank[product]
     bits = world.streams("inventory", "level").bits(rows)
@@ -68,13 +74,13 @@ def stock_of(world: World, ledger: Ledger, rows: Ints) -> Stock:
     adjustment = np.where(counted & (available + gross - back - found > 0), found, 0)
     return Stock(
         available=available,
-        reserved=ledger.held[rows],
+        reserved=taken.held,
         initial=available + gross - back - adjustment,
         adjustment=adjustment,
         reorder_point=point,
         reorder_quantity=(20 + gross // 8) // 10 * 10,
         is_low=is_low,
-        moves=ledger.moves[rows] + (adjustment != 0),
+        moves=taken.moves + (adjustment != 0),
     )
 
 
@@ -131,11 +137,34 @@ def deliveries(world: World, ledger: Ledger, rows: Ints) -> Columns:
     }
 
 
+def carried_forward(world: World, ledger: Ledger, rows: Ints) -> Columns:
+    """Return what the movements of settled orders add up to, by inventory row and type; nothing where that is zero."""
+    units = ledger.carried(rows)
+    row, place = np.nonzero(units)
+    number = rows[row]
+    kind = _CARRIED[place]
+    return {
+        "region": Text(world.regions[world.warehouses.region[number // world.catalogue.skus]]),
+        "id": Uuid(world.streams("inventory_movements", "carried id").uuids(number * 4 + place)),
+        "inventory_id": Uuid(world.streams("inventory", "id").uuids(number)),
+        "movement_type": Text(_TYPES[kind]),
+        "quantity": BigInt(units[row, place]),
+        "reference_type": Text(_REFERENCES[np.where(kind == _IN, _RETURN, _ORDER)]),
+        "reference_region": Null(),
+        "reference_id": Null(),
+        "reason": Text(b"carried forward"),
+        # Units are reserved before they leave, so neither quantity is below zero between two of these rows.
+        "created_at": Time(close_us(world) - len(_CARRIED) + place),
+        "created_by_region": Null(),
+        "created_by": Null(),
+    }
+
+
 def order_movements(world: World, rows: Ints) -> Columns:
-    """Return the movements of all lines of the given orders."""
+    """Return the movements of all lines of the given orders; settled ones have none, for they are carried forward."""
     found = orders.orders_of(world, rows)
     picked = orders.lines_of(world, found)
-    count = 1 + LATER_MOVES[found.status[picked.lines.basket]]
+    count = np.where(found.created_us < close_us(world), 0, 1 + LATER_MOVES[found.status])[picked.lines.basket]
     line = np.repeat(np.arange(len(count)), count)
     place = np.arange(len(line)) - (np.cumsum(count) - count)[line]
     basket = picked.lines.basket[line]

@@ -39,7 +39,7 @@ class World:
         self.users = Split.of(self.sizes["users"], spec.weights, 10)
         self.orders = Split.of(self.sizes["orders"], spec.weights, 20)
         self.carts = Split.of(self.sizes["carts"], spec.weights, 5)
-        self.catalogue = Catalogue(self.sizes["products"], self.streams)
+        self.catalogue = Catalogue(self.sizes["products"], self.streams, spec.zipf)
         self.people = People(spec.regions, self.streams)
         self.warehouses = Warehouses(spec.regions)
         self.tax_permille = np.array([known_regions.profile(region).tax_permille for region in spec.regions])

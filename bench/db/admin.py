@@ -72,10 +72,11 @@ class Admin:
         return {key: text for key, text in self.read("meta_read")} if self.is_marked() else {}  # noqa: C416
 
     def note(self, notes: Mapping[str, str]) -> None:
-        """Note facts in the database, making the table where needed."""
+        """Note facts in the database, all or none of them, making the table where needed."""
         self.connection.execute(CREATE_META)
-        for key, text in notes.items():
-            rows(self.connection, self.catalogue["meta_write"].sql, {"key": key, "value": text})
+        with self.connection.transaction():
+            for key, text in notes.items():
+                rows(self.connection, self.catalogue["meta_write"].sql, {"key": key, "value": text})
 
     def apply(self, schema: Schema, stages: tuple[Stage, ...] = STAGES) -> None:
         """Send the statements of the stages, each in its own transaction (CockroachDB commits before DDL anyway)."""
@@ -85,7 +86,10 @@ class Admin:
 
     def drop(self, schema: Schema) -> None:
         """Remove the schema and our mark."""
-        for statement in (*schema.drops, DROP_META):
+        if self.is_marked():
+            self.note({"state": "removing"})
+        # The mark goes last: what is left of an interrupted removal is still ours.
+        for statement in (*schema.drops, self.catalogue["load_journal_drop"].sql, DROP_META):
             self.connection.execute(statement)
 
     def isolation(self) -> str:
@@ -109,8 +113,13 @@ def require_schema(meta: Mapping[str, str], schema: Schema, place: str) -> None:
             f"{place} holds version {meta.get('schema_version')} of the schema, this bench needs {schema.model.version}",
             hint="run `bench seed --fresh --url …` to load it anew",
         )
+    if meta.get("state") == "partial":
+        raise TargetError(
+            f"{place} holds only {meta.get('only', 'some tables').replace(',', ', ')}",
+            hint="run `bench seed --fresh --url …` without --only to load everything",
+        )
     if meta.get("state") != "ready":
         raise TargetError(
             f"{place} was not loaded to the end (state: {meta.get('state', 'unknown')})",
-            hint="run `bench seed --fresh --url …` to load it anew",
+            hint="run `bench seed --resume --url …` to go on, or with --fresh to load it anew",
         )

@@ -5,7 +5,8 @@ CockroachDB text, which has no widths to match.
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
@@ -15,6 +16,19 @@ from bench.db.ddl import Ddl, Dialect
 from bench.errors import TargetError
 
 CopyFormat = Literal["binary", "text"]
+
+
+@dataclass(frozen=True, slots=True)
+class Checksum:
+    """What a table holds: its rows, and in 16 hex digits the sum of their hashes, which no order of loading changes.
+
+    The two databases hash differently, so checksums compare between databases of one kind.
+    """
+
+    rows: int
+    digest: str
+
+
 Connection = psycopg.Connection[Any]
 
 _BINARY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
@@ -37,6 +51,10 @@ _SESSION: dict[Dialect, tuple[str, ...]] = {
 }
 
 
+# A loader that was killed leaves no statement behind that runs on for minutes; not every platform's server can do it.
+_NOTICE_LOSS = "SET client_connection_check_interval = '1s'"
+
+
 def copy_format(dialect: Dialect) -> CopyFormat:
     """Return the format that a database takes fastest."""
     return "binary" if dialect == "postgres" else "text"
@@ -44,16 +62,19 @@ def copy_format(dialect: Dialect) -> CopyFormat:
 
 def prepare_session(connection: Connection, dialect: Dialect) -> None:
     """Set a connection up for loading."""
-    with _explained("the connection"):
+    with explained("the connection"):
         for statement in _SESSION[dialect]:
             connection.execute(statement)
+    if dialect == "postgres":
+        with suppress(psycopg.errors.InvalidParameterValue):
+            connection.execute(_NOTICE_LOSS)
 
 
 def copy_block(connection: Connection, table: str, columns: Sequence[str], body: bytes, fmt: CopyFormat) -> None:
-    """Send one block of rows as one COPY, which is one transaction; TargetError when the server refuses it."""
+    """Send one block of rows as one COPY; psycopg.Error when the server refuses it or is lost."""
     names = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
     statement = sql.SQL(_COPY[fmt]).format(sql.Identifier(table), names)
-    with _explained(f"COPY to {table}"), connection.cursor() as cursor, cursor.copy(statement) as copy:
+    with connection.cursor() as cursor, cursor.copy(statement) as copy:
         if fmt == "binary":
             copy.write(_BINARY_HEAD)
         copy.write(body)
@@ -61,17 +82,16 @@ def copy_block(connection: Connection, table: str, columns: Sequence[str], body:
             copy.write(_BINARY_TAIL)
 
 
-def apply(connection: Connection, statements: Sequence[Ddl]) -> None:
-    """Execute statements of a schema, each in a transaction of its own; TargetError names the one that failed."""
-    for ddl in statements:
-        with _explained(f"making {ddl.kind} {ddl.name}"):
-            connection.execute(ddl.sql.encode())
+def apply(connection: Connection, ddl: Ddl) -> None:
+    """Execute a statement of a schema; TargetError names what it should have made."""
+    with explained(f"making {ddl.kind} {ddl.name}"):
+        connection.execute(ddl.sql.encode())
 
 
 def analyze(connection: Connection, table: str, dialect: Dialect) -> None:
     """Collect a table's statistics; on PostgreSQL also set its visibility map, without which no scan is index-only."""
     command = "VACUUM (ANALYZE)" if dialect == "postgres" else "ANALYZE"
-    with _explained(f"{command} of {table}"):
+    with explained(f"{command} of {table}"):
         connection.execute(sql.SQL("{} {}").format(sql.SQL(command), sql.Identifier(table)))
 
 
@@ -80,18 +100,28 @@ def set_sequence(connection: Connection, name: str, value: int, dialect: Dialect
 
     PostgreSQL's VACUUM marks no page as visible to all whose commits it does not know to be on disk.
     """
-    with _explained(f"sequence {name}"):
+    with explained(f"sequence {name}"):
         if dialect == "postgres":
             connection.execute("SET synchronous_commit = on")
         connection.execute("SELECT setval(%s, %s)", (name, value))
 
 
+def checksum(connection: Connection, table: str, statement: str) -> Checksum:
+    """Return a table's rows and the sum of their hashes; ``statement`` is the schema's own for the table."""
+    with explained(f"the checksum of {table}"):
+        row = connection.execute(statement.encode()).fetchone()
+    count, total = row or (0, "0")
+    return Checksum(int(count), f"{int(total) % 2**64:016x}")
+
+
 @contextmanager
-def _explained(action: str) -> Iterator[None]:
+def explained(action: str) -> Iterator[None]:
+    """Turn the driver's errors into a TargetError that says what failed and how to go on."""
     try:
         yield
     except psycopg.Error as error:
         text = str(error).strip().splitlines()
         detail = error.diag.message_detail or ""
         cause = f"{text[0] if text else type(error).__name__} {detail}".strip()
-        raise TargetError(f"{action} failed", cause=cause, hint="run `bench seed --fresh` to begin again") from error
+        hint = "run `bench seed --resume` to go on, or --fresh to begin again"
+        raise TargetError(f"{action} failed", cause=cause, hint=hint) from error

@@ -14,6 +14,8 @@ from psycopg.conninfo import conninfo_to_dict, make_conninfo
 from bench.errors import BenchError, TargetError, UsageError
 
 Connection = psycopg.Connection[tuple[Any, ...]]
+DriverError = psycopg.Error
+"""What the driver raises, by a name for those who may not import it."""
 
 APPLICATION = "shopbench"
 CONNECT_TIMEOUT_S = 10

@@ -45,6 +45,8 @@ class Schema:
     """``CREATE DATABASE {name} …`` with the name left to fill in."""
     unique_keys: tuple[tuple[str, str, tuple[str, ...]], ...]
     """(table, constraint, columns) of every primary and unique key, as the variant has them."""
+    checksums: tuple[tuple[str, str], ...] = ()
+    """(table, SELECT of its number of rows and the sum of their hashes)."""
 
     def stage(self, name: Stage) -> tuple[Ddl, ...]:
         """Return the statements of one stage, in order."""

@@ -56,6 +56,10 @@ class DataInfo(_Part):
     seed: int
     fingerprint: str
     rows: dict[str, int] = Field(default_factory=dict)
+    checksums: dict[str, str] = Field(default_factory=dict)
+    """By table; the same for the same scale, seed, day and regions, however the rows were loaded (docs/data.md)."""
+    facts: dict[str, float] = Field(default_factory=dict)
+    """What came out of the random numbers, such as the share of the most popular product."""
 
 
 class MachineInfo(_Part):

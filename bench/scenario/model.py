@@ -114,6 +114,8 @@ class Scenario(_Strict):
     retry: Retry = Retry()
     seed: int = 1
     scale: str = "small"
+    zipf: float = Field(default=1.0, ge=0, le=2)
+    """Exponent of the products' popularity in the seeded data."""
 
     @model_validator(mode="after")
     def _whole(self) -> Self:

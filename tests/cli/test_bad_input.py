@@ -154,7 +154,7 @@ def test_a_seeded_database_in_the_wrong_state(bench: Bench, seeded: str) -> None
     note(seeded, "state", "loading")
     assert said(bench(*run), 3) == [
         f"error: {where} was not loaded to the end (state: loading)",
-        "hint: run `bench seed --fresh --url …` to load it anew",
+        "hint: run `bench seed --resume --url …` to go on, or with --fresh to load it anew",
     ]
     note(seeded, "schema_version", "0")
     assert said(bench(*run), 3) == [

@@ -1,7 +1,7 @@
 // Command crdb_grammar parses SQL with CockroachDB's own parser.
 //
 // It reads one JSON object a line, {"origin", "name", "sql"}, and answers each with one line {"origin", "name", "ok",
-// "error", "statements"}; an entry is ok when it is exactly one statement.  The body of a PL/pgSQL function is parsed
+// "error", "statements"}; an entry is ok when it is exactly one statement, or one or more where "script" is true.  The body of a PL/pgSQL function is parsed
 // too.  A syntax check only: it knows no tables, types or functions.
 package main
 
@@ -21,6 +21,7 @@ type entry struct {
 	Origin string `json:"origin"`
 	Name   string `json:"name"`
 	SQL    string `json:"sql"`
+	Script bool   `json:"script"`
 }
 
 type answer struct {
@@ -45,7 +46,7 @@ func check(e entry) answer {
 			return a
 		}
 	}
-	if len(parsed) != 1 {
+	if len(parsed) != 1 && !(e.Script && len(parsed) > 1) {
 		a.Error = fmt.Sprintf("want one statement, found %d", len(parsed))
 	}
 	a.OK = a.Error == ""

@@ -15,6 +15,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.data.blocks import DataSet
+from bench.data.files import FilesOptions, schemas_for, write_files
+from bench.data.spec import SeedSpec
 from bench.db.catalogue import read, read_package
 from bench.db.ddl import load_schema, source
 
@@ -48,8 +51,8 @@ def parser(tmp_path_factory):
     return program
 
 
-def parse(program: Path, entries: list[tuple[str, str, str]]) -> list[dict]:
-    lines = "".join(json.dumps({"origin": o, "name": n, "sql": sql}) + "\n" for o, n, sql in entries)
+def parse(program: Path, entries: list[tuple[str, str, str]], *, scripts: bool = False) -> list[dict]:
+    lines = "".join(json.dumps({"origin": o, "name": n, "sql": sql, "script": scripts}) + "\n" for o, n, sql in entries)
     done = subprocess.run([program], input=lines, capture_output=True, text=True, check=True)
     answers = [json.loads(line) for line in done.stdout.splitlines()]
     assert [(a["origin"], a["name"]) for a in answers] == [(o, n) for o, n, _ in entries]
@@ -104,3 +107,28 @@ def test_postgres_schema_with_partitions_is_refused(parser):
 def test_an_entry_tells_what_it_holds(parser):
     [answer] = parse(parser, [("here", "s", "SELECT $1::crdb_internal_region")])
     assert answer == {"origin": "here", "name": "s", "ok": True, "error": "", "statements": ["SELECT"]}
+
+
+@pytest.mark.parametrize("variant", cockroach_variants())
+def test_every_script_of_exported_files_parses(parser, variant, tmp_path):
+    spec = SeedSpec("tiny", 7, date(2026, 3, 1), REGION_SETS[0])
+    options = FilesOptions(base_url="s3://bucket/it's here?AUTH=implicit")
+    write_files(tmp_path / "files", DataSet(spec), schemas_for(spec, variant), options)
+    scripts = sorted((tmp_path / "files" / "cockroach").rglob("*.sql"))
+    answers = parse(parser, [(variant, path.name, path.read_text()) for path in scripts], scripts=True)
+    assert refused(answers) == []
+    tags = {answer["name"]: answer["statements"] for answer in answers}
+    imports = [tags[name] for name in tags if name[0].isdigit()]
+    assert imports == [["IMPORT"]] * 16
+    schema = load_schema(variant, spec.regions, spec.as_of)
+    assert tags["indexes.sql"] == ["CREATE INDEX"] * len(schema.stage("indexes"))
+    assert set(tags["validate.sql"]) == {"ALTER TABLE"}
+    assert tags["after.sql"].count("ALTER TABLE") == len(schema.stage("foreign_keys"))
+
+
+def test_a_script_with_a_fault_is_refused(parser):
+    script = "SELECT 1; IMPORT INTO t (a) CSV DATA ('f') WITH nullif = '';"
+    faults = ["SELECT 1; IMPORT INTO t (a) CSV DATA 'f'", script.replace("nullif = ''", "nullif ''"), ""]
+    answers = parse(parser, [("here", str(n), sql) for n, sql in enumerate([script, *faults])], scripts=True)
+    assert [answer["ok"] for answer in answers] == [True, False, False, False]
+    assert not parse(parser, [("here", "not a script", script)])[0]["ok"]

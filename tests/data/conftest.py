@@ -10,7 +10,7 @@ import psycopg
 import pytest
 
 from bench.data.blocks import DataSet
-from bench.data.loader import LoadReport, Progress, load
+from bench.data.loader import LoadOptions, LoadReport, Progress, load
 from bench.data.spec import SeedSpec
 from bench.db import bulk
 from bench.db.ddl import load_schema
@@ -35,14 +35,11 @@ class Loaded:
         return self.rows(query)[0][0]
 
 
-def fill(url: str, spec: SeedSpec, variant: str = "pg", connections: int = 2) -> Loaded:
+def fill(url: str, spec: SeedSpec, variant: str = "pg", connections: int = 2, processes: int = 1) -> Loaded:
     progress: list[Progress] = []
+    schema = load_schema(variant, spec.regions, spec.as_of)
     report = load(
-        lambda: psycopg.connect(url, autocommit=True),
-        load_schema(variant, spec.regions, spec.as_of),
-        spec,
-        connections=connections,
-        progress=progress.append,
+        dict.fromkeys(spec.regions, url), schema, DataSet(spec), LoadOptions(processes, connections), progress.append
     )
     return Loaded(url, spec, report, progress)
 

@@ -1,6 +1,9 @@
-"""Bytes of COPY in both formats, read back from a server."""
+"""Bytes of COPY in all formats, read back from a server; CSV also by Python."""
 
+import csv
+import io
 import json
+import re
 import uuid
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -10,11 +13,21 @@ import numpy as np
 import psycopg
 import pytest
 
+from bench.data.blocks import DataSet
 from bench.data.encode import BigInt, Bool, Column, Json, Money, Null, Text, TextArray, Time, Uuid, encode
 from bench.data.vocabulary import Digits, Vocabulary
 from bench.db.bulk import copy_block
 
-HOSTILE = ("plain", "tab\tand\nnew line\r", "back\\slash \\N", "quote \" and '", "日本語のみ", "", "ÄÖÜ ß é", "\\.")
+HOSTILE = (
+    "plain, and simple",
+    "tab\tand\nnew line\r",
+    "back\\slash \\N",
+    "quote \" and '",
+    "日本語のみ",
+    "",
+    "ÄÖÜ ß é",
+    "\\.",
+)
 ROWS = 5000
 NUMBERS = np.arange(ROWS, dtype=np.int64)
 NULLS = NUMBERS % 3 == 1
@@ -69,14 +82,31 @@ CASES: dict[str, tuple[str, Column, list[object]]] = {
 
 def copied(url: str, types: Sequence[str], columns: Sequence[Column], fmt: str) -> list[tuple[object, ...]]:
     names = [f"c{number}" for number in range(len(types))]
+    body = encode(columns, ROWS, fmt)
     with psycopg.connect(url, autocommit=True) as connection:
         listed = ", ".join(f"{name} {kind}" for name, kind in zip(names, types))
-        connection.execute(f"CREATE TEMPORARY TABLE t ({listed})")
-        copy_block(connection, "t", names, encode(columns, ROWS, fmt), fmt)
-        return connection.execute("SELECT * FROM t").fetchall()
+        connection.execute(f"CREATE TEMPORARY TABLE t ({listed}, place serial)")
+        if fmt == "csv":
+            with connection.cursor().copy(f"COPY t ({', '.join(names)}) FROM STDIN WITH (FORMAT csv)") as copy:
+                copy.write(body)
+        else:
+            copy_block(connection, "t", names, body, fmt)
+        return connection.execute(f"SELECT {', '.join(names)} FROM t ORDER BY place").fetchall()
 
 
-@pytest.mark.parametrize("fmt", ["binary", "text"])
+def lines_of_text(body: bytes) -> list[list[str | None]]:
+    """Read COPY's text format."""
+    plain = {"t": "\t", "n": "\n", "r": "\r", "\\": "\\"}
+    return [
+        [
+            None if field == "\\N" else re.sub(r"\\(.)", lambda match: plain[match[1]], field)
+            for field in line.split("\t")
+        ]
+        for line in body.decode().split("\n")[:-1]
+    ]
+
+
+@pytest.mark.parametrize("fmt", ["binary", "text", "csv"])
 def test_every_kind_of_column_comes_back_as_it_was(pg_url: str, fmt: str):
     types, columns, expected = zip(*CASES.values())
     found = copied(pg_url, types, columns, fmt)
@@ -85,9 +115,49 @@ def test_every_kind_of_column_comes_back_as_it_was(pg_url: str, fmt: str):
         assert list(one) == list(other), f"{name} in {fmt}"
 
 
-def test_numbers_in_text_have_no_leading_zero():
-    body = encode([BigInt(np.array([0, 7, 1234])), Money(np.array([5, 100, 123_456]))], 3, "text")
-    assert body == b"0\t0.05\n7\t1.00\n1234\t1234.56\n"
+def lines_of_csv(body: bytes) -> list[list[str]]:
+    return list(csv.reader(io.StringIO(body.decode(), newline=""), strict=True))
+
+
+def without_nulls(lines: list[list[str | None]]) -> list[list[str]]:
+    """To Python's reader a NULL is an empty string; what tells them apart is another test's matter."""
+    return [[field or "" for field in line] for line in lines]
+
+
+def test_csv_says_what_text_says():
+    columns = [column for _, column, _ in CASES.values()]
+    as_text = lines_of_text(encode(columns, ROWS, "text"))
+    assert lines_of_csv(encode(columns, ROWS, "csv")) == without_nulls(as_text)
+
+
+def test_csv_of_the_shop_says_what_its_text_says(tiny_data: DataSet):
+    for block in tiny_data.blocks():
+        as_text = lines_of_text(tiny_data.make(block, "text").body)
+        assert lines_of_csv(tiny_data.make(block, "csv").body) == without_nulls(as_text), block.part
+
+
+def test_csv_quotes_text_so_that_an_empty_one_is_not_null():
+    words = Vocabulary.of("", 'a"b', "c,\n\\d", "é")
+    columns = [
+        Text(words[np.arange(4)], null=np.array([False, False, True, False])),
+        BigInt(np.arange(4), null=np.array([True, False, False, False])),
+        Text(b'5" ', words[np.arange(4)]),
+        Json(b'{"a": "', words.json[np.arange(4)], b'"}'),
+        TextArray(TAGS[np.arange(4) % 2], TAGS[np.arange(4) % 3]),
+        Bool(np.arange(4) > 0),
+        Null(),
+    ]
+    assert encode(columns, 4, "csv").decode() == (
+        '"",,"5"" ","{""a"": """"}","{a,a}",f,\n'
+        '"a""b",1,"5"" a""b","{""a"": ""a\\""b""}","{long-tag,long-tag}",t,\n'
+        ',2,"5"" c,\n\\d","{""a"": ""c,\\n\\\\d""}","{a,x}",t,\n'
+        '"é",3,"5"" é","{""a"": ""é""}","{long-tag,a}",t,\n'
+    )
+
+
+def test_integers_in_text_have_no_leading_zero_and_money_is_always_as_wide():
+    body = encode([BigInt(np.array([0, 7, 1234])), Money(np.array([5, 100, 9_999_999_999]))], 3, "text")
+    assert body == b"0\t00000000.05\n7\t00000001.00\n1234\t99999999.99\n"
 
 
 def test_words_of_json_are_escaped_twice_in_text():
@@ -96,7 +166,7 @@ def test_words_of_json_are_escaped_twice_in_text():
     assert json.loads(body.decode().replace("\\\\", "\\")) == 'a"b\\c'
 
 
-@pytest.mark.parametrize("fmt", ["binary", "text"])
+@pytest.mark.parametrize("fmt", ["binary", "text", "csv"])
 def test_rows_are_encoded_alone_as_together(fmt: str):
     """Painting in chunks must not show: row by row gives the bytes of the whole."""
     some = NUMBERS[:40]

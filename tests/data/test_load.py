@@ -5,14 +5,18 @@ from datetime import UTC, datetime, timedelta
 import psycopg
 import pytest
 
+from bench.data.ledger import OPEN_DAYS
 from bench.data.loader import Progress
 from bench.data.spec import row_counts
 from bench.db import bulk
-from bench.db.bulk import copy_block
 from bench.db.ddl import Ddl, load_schema
+from bench.db.journal import Journal
 from bench.errors import TargetError
 
 from .conftest import AS_OF, REGIONS, TINY, Loaded, checksums, fill
+
+CLOSE = f"TIMESTAMPTZ '{AS_OF - timedelta(OPEN_DAYS)} 00:00+00'"
+"""Orders placed before are settled, and their movements carried forward."""
 
 # name: (query for the rows at fault, a statement that makes such a row)
 CHECKS = {
@@ -41,6 +45,17 @@ CHECKS = {
         """,
         "UPDATE inventory_movements SET created_at = created_at + interval '2 years' WHERE movement_type = 'in'",
     ),
+    "reserved units were never below zero": (
+        """
+        SELECT inventory_id FROM (
+            SELECT inventory_id, sum(CASE movement_type WHEN 'reserved' THEN quantity WHEN 'released' THEN -quantity
+                                     WHEN 'out' THEN -quantity ELSE 0 END)
+                                 OVER (PARTITION BY inventory_id ORDER BY created_at, id) AS level
+              FROM inventory_movements) l
+        WHERE level < 0
+        """,
+        f"UPDATE inventory_movements SET created_at = {CLOSE} WHERE movement_type = 'reserved' AND created_at < {CLOSE}",
+    ),
     "one first delivery a row": (
         """
         SELECT v.id FROM inventory v LEFT JOIN inventory_movements m
@@ -49,8 +64,8 @@ CHECKS = {
         """,
         "DELETE FROM inventory_movements WHERE reference_type = 'purchase'",
     ),
-    "lines have the movements of their order's status": (
-        """
+    "lines of open orders have the movements of their order's status": (
+        f"""
         SELECT o.id FROM orders o
           JOIN (SELECT order_id, sum(quantity) AS units FROM order_items GROUP BY 1) i ON i.order_id = o.id
           LEFT JOIN (
@@ -59,23 +74,61 @@ CHECKS = {
                    sum(quantity) FILTER (WHERE movement_type = 'released') AS released,
                    sum(quantity) FILTER (WHERE movement_type = 'in' AND reference_type = 'return') AS returned
               FROM inventory_movements GROUP BY 1) m ON m.reference_id = o.id
-         WHERE m.reserved IS DISTINCT FROM i.units
+         WHERE o.created_at >= {CLOSE} AND (m.reserved IS DISTINCT FROM i.units
             OR m.shipped IS DISTINCT FROM CASE WHEN o.status IN ('shipped', 'delivered', 'refunded') THEN i.units END
             OR m.released IS DISTINCT FROM CASE WHEN o.status = 'cancelled' THEN i.units END
-            OR m.returned IS DISTINCT FROM CASE WHEN o.status = 'refunded' THEN i.units END
+            OR m.returned IS DISTINCT FROM CASE WHEN o.status = 'refunded' THEN i.units END)
         """,
         "UPDATE orders SET status = 'cancelled' WHERE status = 'delivered'",
     ),
-    "a line moves stock of its own item and warehouse": (
-        """
-        SELECT i.id FROM order_items i LEFT JOIN inventory v
+    "a line of an open order moves stock of its own item and warehouse": (
+        f"""
+        SELECT i.id FROM order_items i JOIN orders o ON o.region = i.region AND o.id = i.order_id LEFT JOIN inventory v
             ON v.product_id = i.product_id AND v.variant_id IS NOT DISTINCT FROM i.variant_id
            AND v.warehouse_id = i.warehouse_id
           LEFT JOIN inventory_movements m ON m.inventory_id = v.id AND m.region = v.region AND m.reference_id = i.order_id
                 AND m.reference_region = i.region AND m.movement_type = 'reserved' AND m.quantity = i.quantity
-        WHERE m.id IS NULL
+        WHERE m.id IS NULL AND o.created_at >= {CLOSE}
         """,
         "UPDATE order_items SET quantity = quantity + 1",
+    ),
+    "settled orders have ended and no movements of their own": (
+        f"""
+        SELECT o.id FROM orders o LEFT JOIN inventory_movements m ON (m.reference_region, m.reference_id) = (o.region, o.id)
+        WHERE o.created_at < {CLOSE} AND (m.id IS NOT NULL OR o.status NOT IN ('delivered', 'cancelled', 'refunded'))
+        """,
+        "UPDATE orders SET created_at = created_at - interval '30 days'",
+    ),
+    "what is carried forward is the sum over the lines of settled orders": (
+        f"""
+        WITH settled AS (
+            SELECT v.region, v.id, o.status, i.quantity
+              FROM order_items i JOIN orders o ON o.region = i.region AND o.id = i.order_id
+              JOIN inventory v ON v.warehouse_id = i.warehouse_id AND v.product_id = i.product_id
+                              AND v.variant_id IS NOT DISTINCT FROM i.variant_id
+             WHERE o.created_at < {CLOSE}
+        ), owed AS (
+            SELECT s.region, s.id, t.type, t.reference, sum(s.quantity) AS units
+              FROM settled s JOIN (VALUES ('reserved', 'order', NULL), ('out', 'order', 'delivered'),
+                                          ('out', 'order', 'refunded'), ('released', 'order', 'cancelled'),
+                                          ('in', 'return', 'refunded')) t (type, reference, status)
+                ON s.status = coalesce(t.status, s.status)
+             GROUP BY 1, 2, 3, 4
+        ), carried AS (
+            SELECT region, inventory_id AS id, movement_type AS type, reference_type AS reference, quantity AS units
+              FROM inventory_movements WHERE reason = 'carried forward'
+        )
+        (TABLE owed EXCEPT ALL TABLE carried) UNION ALL (TABLE carried EXCEPT ALL TABLE owed)
+        """,
+        "DELETE FROM inventory_movements WHERE reason = 'carried forward' AND movement_type = 'in'",
+    ),
+    "what is carried forward lies before the close and names no order": (
+        f"""
+        SELECT id FROM inventory_movements
+        WHERE reason = 'carried forward' AND (reference_id IS NOT NULL OR reference_region IS NOT NULL
+              OR created_at NOT BETWEEN {CLOSE} - interval '4 microseconds' AND {CLOSE} - interval '1 microsecond')
+        """,
+        f"UPDATE inventory_movements SET created_at = {CLOSE} WHERE movement_type = 'in'",
     ),
     "totals add up to the cent": (
         """
@@ -316,9 +369,13 @@ def test_full_text_search_finds_products_by_what_they_are(tiny: Loaded):
 
 def test_progress_tells_of_every_table_and_phase(tiny: Loaded):
     assert {p.name for p in tiny.progress if p.phase == "copy"} == set(tiny.report.rows)
-    assert {p.phase for p in tiny.progress} == {"schema", "copy", "keys", "indexes", "foreign_keys", "views"}
-    sent = [p.bytes for p in tiny.progress if p.phase == "copy"]
-    assert sent == sorted(sent)
+    assert {p.phase for p in tiny.progress} == {
+        *("schema", "copy", "keys", "indexes", "foreign_keys", "views", "checksums"),
+    }
+    for table, rows in tiny.report.rows.items():
+        sent = [(p.done, p.bytes) for p in tiny.progress if p.phase == "copy" and p.name == table]
+        assert sent == sorted(sent)
+        assert sent[-1][0] == rows
     assert isinstance(tiny.progress[0], Progress)
 
 
@@ -335,26 +392,25 @@ def test_the_partitioned_variant_holds_the_same_rows(tiny: Loaded, fresh_databas
         assert connection.execute("SELECT count(*) FROM orders_default").fetchone() == (0,)
 
 
-def test_the_checksum_sees_one_changed_cell(tiny: Loaded, fresh_database: str):
-    copy = fill(fresh_database, TINY)
-    with psycopg.connect(copy.url) as connection:
-        connection.execute("UPDATE users SET phone = '+1 555' WHERE email = (SELECT min(email) FROM users)")
-    changed = {table for table, found in checksums(copy.url).items() if found != checksums(tiny.url)[table]}
-    assert changed == {"users"}
+def test_the_checksum_sees_one_changed_cell(tiny: Loaded, copy_of_tiny: str):
+    statements = dict(load_schema("pg", REGIONS, AS_OF).checksums)
+    with psycopg.connect(copy_of_tiny, autocommit=True) as connection:
+        for table, found in tiny.report.checksums.items():
+            assert bulk.checksum(connection, table, statements[table]) == found
+        with connection.transaction(force_rollback=True):
+            connection.execute("UPDATE users SET phone = '+1 555' WHERE email = (SELECT min(email) FROM users)")
+            assert bulk.checksum(connection, "users", statements["users"]) != tiny.report.checksums["users"]
 
 
-def test_a_second_load_is_refused_with_a_reason(tiny: Loaded):
+def test_a_load_into_tables_that_are_there_is_refused_with_a_reason(copy_of_tiny: str):
+    with psycopg.connect(copy_of_tiny, autocommit=True) as connection:
+        Journal.of(connection, "postgres").drop()
     with pytest.raises(TargetError) as caught:
-        fill(tiny.url, TINY)
+        fill(copy_of_tiny, TINY)
     assert "crdb_internal_region" in caught.value.message
     assert "already exists" in str(caught.value.cause)
 
 
-def test_a_bad_block_names_its_table(tiny: Loaded):
-    with psycopg.connect(tiny.url, autocommit=True) as connection, pytest.raises(TargetError, match="COPY to users"):
-        copy_block(connection, "users", ("region",), b"not binary", "binary")
-
-
 def test_a_failing_statement_is_named(tiny: Loaded):
     with psycopg.connect(tiny.url, autocommit=True) as connection, pytest.raises(TargetError, match="index nope"):
-        bulk.apply(connection, [Ddl("indexes", "index", "nope", "users", "CREATE INDEX nope ON users (nothing)")])
+        bulk.apply(connection, Ddl("indexes", "index", "nope", "users", "CREATE INDEX nope ON users (nothing)"))

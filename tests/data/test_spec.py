@@ -28,7 +28,9 @@ def test_a_misspelt_scale_is_corrected():
     assert caught.value.hint == "did you mean 'small'?"
 
 
-@pytest.mark.parametrize(("scale", "least", "most"), [("tiny", 4000, 6000), ("small", 200_000, 300_000)])
+@pytest.mark.parametrize(
+    ("scale", "least", "most"), [("tiny", 4000, 6000), ("small", 200_000, 300_000), ("medium", 5_000_000, 6_000_000)]
+)
 def test_a_named_scale_has_the_documented_size(scale: str, least: int, most: int):
     assert least <= sum(row_counts(replace(TINY, scale=scale)).values()) <= most
 
@@ -47,7 +49,7 @@ def test_counts_grow_with_the_scale():
 
 
 @pytest.mark.parametrize(
-    "change", [{"seed": 8}, {"scale": "small"}, {"as_of": date(2026, 11, 2)}, {"regions": ("us-east",)}]
+    "change", [{"seed": 8}, {"scale": "small"}, {"as_of": date(2026, 11, 2)}, {"regions": ("us-east",)}, {"zipf": 1.1}]
 )
 def test_the_fingerprint_changes_with_every_field(change: dict[str, object]):
     assert replace(TINY, **change).fingerprint != TINY.fingerprint
@@ -55,7 +57,20 @@ def test_the_fingerprint_changes_with_every_field(change: dict[str, object]):
 
 def test_the_fingerprint_is_of_the_size_not_of_its_name():
     assert replace(TINY, scale="1").fingerprint == replace(TINY, scale="medium").fingerprint
+    assert replace(TINY, zipf=1).fingerprint == TINY.fingerprint
     assert len(TINY.fingerprint) == 12
+
+
+@pytest.mark.parametrize("zipf", [-0.1, 2.01, float("nan"), float("inf"), float("-inf")])
+def test_an_exponent_out_of_range_is_refused(zipf: float):
+    with pytest.raises(UsageError) as caught:
+        replace(TINY, zipf=zipf)
+    assert f"zipf {zipf} " in caught.value.message
+    assert "\n" not in caught.value.message + str(caught.value.hint)
+
+
+def test_the_exponents_at_both_ends_are_allowed():
+    assert [replace(TINY, zipf=zipf).zipf for zipf in (0, 2)] == [0, 2]
 
 
 def test_repeated_regions_are_refused():

@@ -1,0 +1,251 @@
+"""A load that ends early, however it ends, goes on to the very rows of one that did not."""
+
+import os
+import random
+import signal
+import subprocess
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+
+import psycopg
+import pytest
+from tests_support import command
+
+from bench.data import lanes, loader
+from bench.data.blocks import DataSet, Rows
+from bench.data.lanes import Lane, Plan
+from bench.data.loader import LoadOptions, Progress, load
+from bench.db import journal
+from bench.db.ddl import BEFORE_LOAD, load_schema
+from bench.db.journal import Journal
+from bench.errors import TargetError
+from bench.target.embedded import EmbeddedServer, ServerOptions
+
+from .conftest import AS_OF, REGIONS, TINY, Loaded, checksums, fill
+
+UNITS = 120
+"""Entries of the journal of a tiny load, about: blocks and statements of the schema."""
+SEED = ("seed", "--scale", "tiny", "--seed", "7", "--as-of", AS_OF.isoformat())
+
+
+@pytest.fixture(scope="module")
+def expected(tiny: Loaded) -> dict[str, tuple[int, str]]:
+    return checksums(tiny.url)
+
+
+def entries(url: str) -> int:
+    """How many units of work are committed; none before there is a journal, or while the server is away."""
+    try:
+        with psycopg.connect(url) as connection:
+            row = connection.execute("SELECT count(*) FROM shopbench_load").fetchone()
+    except psycopg.Error:
+        return 0
+    return int(row[0]) if row else 0
+
+
+@contextmanager
+def seeding(*arguments: str, **environment: str) -> Iterator["subprocess.Popen[str]"]:
+    process = subprocess.Popen(
+        [command(), *SEED, *arguments],
+        env={**os.environ, **environment},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGKILL)
+        process.communicate()
+
+
+def kill_at(process: "subprocess.Popen[str]", url: str, units: int, kill: Callable[[], None]) -> None:
+    """Kill once so many units of work are committed, or the load is over."""
+    while process.poll() is None and entries(url) < units:
+        threading.Event().wait(0.002)
+    kill()
+
+
+def resumed(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    return subprocess.run(
+        [command(), *SEED, "--resume", *arguments],
+        env={**os.environ, "BENCH_URL": url},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+
+
+def kill_the_loader(url: str, units: int) -> None:
+    with seeding("--processes", "2", BENCH_URL=url) as process:
+        kill_at(process, url, units, lambda: os.kill(process.pid, signal.SIGKILL))
+        process.wait(30)
+        if process.returncode == 0:
+            return
+    refused = subprocess.run(
+        [command(), "run", "flash-sale", "--url", url, "--duration", "2s"], capture_output=True, text=True, check=False
+    )
+    assert refused.returncode == 3, "a load that did not finish was taken for a finished one"
+
+
+@pytest.mark.parametrize("units", [10, 80])
+def test_a_killed_loader_is_resumed(fresh_database: str, expected: dict[str, tuple[int, str]], units: int):
+    kill_the_loader(fresh_database, units)
+    done = resumed(fresh_database)
+    assert done.returncode == 0, done.stderr
+    assert checksums(fresh_database) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", range(10))
+def test_ten_random_points(fresh_database: str, expected: dict[str, tuple[int, str]], point: int):
+    """Killed at a random unit, resumed and killed at another one, then resumed to the end."""
+    rng = random.Random(point)
+    first, second = sorted(rng.sample(range(UNITS), 2))
+    kill_the_loader(fresh_database, first)
+    with seeding("--resume", "--processes", "1", BENCH_URL=fresh_database) as process:
+        kill_at(process, fresh_database, second, lambda: os.kill(process.pid, signal.SIGKILL))
+    done = resumed(fresh_database)
+    assert done.returncode == 0, done.stderr
+    assert checksums(fresh_database) == expected
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("units", [5, 40, 70, 110])
+def test_a_killed_server_is_started_again_and_the_load_resumed(
+    tmp_path_factory: pytest.TempPathFactory, expected: dict[str, tuple[int, str]], units: int
+):
+    """With the settings of a durable server: what a commit has promised is there after a crash."""
+    home = tmp_path_factory.mktemp("server")
+    for folder in (home, *home.parents):
+        if folder != Path("/"):
+            folder.chmod(folder.stat().st_mode | 0o055)
+    with EmbeddedServer.start(home, ServerOptions({"jit": "off"})) as server:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            connection.execute("CREATE DATABASE shop")
+        with seeding(BENCH_URL=server.url("shop")) as process:
+            pids = server.processes()
+            kill_at(process, server.url("shop"), units, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids[:1]])
+            _, said = process.communicate(timeout=60)
+        assert process.returncode == 3
+        assert "--resume" in said
+    with EmbeddedServer.start(home, ServerOptions({"jit": "off"})) as server:
+        done = resumed(server.url("shop"))
+        assert done.returncode == 0, done.stderr
+        assert checksums(server.url("shop")) == expected
+
+
+@pytest.mark.parametrize(("processes", "connections"), [(2, 2), (5, 7)])
+def test_any_number_of_processes_gives_the_same_rows(
+    fresh_database: str, expected: dict[str, tuple[int, str]], processes: int, connections: int
+):
+    loaded = fill(fresh_database, TINY, connections=connections, processes=processes)
+    assert checksums(fresh_database) == expected
+    assert loaded.report.resumed == 0
+
+
+def test_a_block_that_the_server_refuses_is_named(monkeypatch: pytest.MonkeyPatch, fresh_database: str):
+    monkeypatch.setattr(DataSet, "make", lambda *_: Rows("users", ("region",), b"not binary", 1))
+    with pytest.raises(TargetError, match=r"COPY to users \(categories from 0\) failed"):
+        load(everywhere(fresh_database), load_schema("pg", REGIONS, AS_OF), DataSet(TINY))
+
+
+def test_a_lost_connection_costs_no_row(fresh_database: str, expected: dict[str, tuple[int, str]]):
+    """Every seventh block, all sessions that copy are ended by the server."""
+    calls = 0
+
+    def end_sessions(progress: Progress) -> None:
+        nonlocal calls
+        calls += progress.phase == "copy"
+        if progress.phase == "copy" and calls % 7 == 0:
+            with psycopg.connect(fresh_database, autocommit=True) as connection:
+                connection.execute(
+                    "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = %s",
+                    [lanes.APPLICATION],
+                )
+
+    report = load(
+        everywhere(fresh_database), load_schema("pg", REGIONS, AS_OF), DataSet(TINY), LoadOptions(1, 3), end_sessions
+    )
+    assert report.retried > 0
+    assert checksums(fresh_database) == expected
+
+
+def everywhere(url: str) -> Mapping[str, str]:
+    return dict.fromkeys(REGIONS, url)
+
+
+def test_a_server_that_stays_away_ends_the_load(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(lanes, "RECONNECT_S", 0.3)
+    data, gone = DataSet(TINY), Plan(everywhere("postgresql://postgres@127.0.0.1:1/shop"), "postgres", TINY)
+    with pytest.raises(TargetError, match="COPY to categories"):
+        Lane(gone, data).load(next(iter(data.blocks())))
+
+
+def test_a_second_load_at_the_same_time_is_refused(monkeypatch: pytest.MonkeyPatch, fresh_database: str):
+    monkeypatch.setattr(journal, "_LOCK_WAIT_S", 0.3)
+    waits: list[str] = []
+    with psycopg.connect(fresh_database, autocommit=True) as other:
+        Journal.of(other, "postgres").share()
+        with pytest.raises(TargetError, match="another load is at work"):
+            load(
+                everywhere(fresh_database),
+                load_schema("pg", REGIONS, AS_OF),
+                DataSet(TINY),
+                progress=lambda progress: waits.append(progress.phase),
+            )
+    assert waits == ["wait"]
+
+
+def test_rows_of_somebody_else_are_noticed(fresh_database: str):
+    def write(progress: Progress) -> None:
+        if progress.phase == "statistics" or (progress.phase == "keys" and progress.done == 1):
+            with psycopg.connect(fresh_database) as connection:
+                connection.execute("DELETE FROM coupon_usages")
+
+    with pytest.raises(TargetError, match=r"coupon_usages holds 0 rows where \d+ were loaded"):
+        load(everywhere(fresh_database), load_schema("pg", REGIONS, AS_OF), DataSet(TINY), progress=write)
+
+
+def test_each_regions_rows_go_through_its_own_gateway(server: EmbeddedServer):
+    """Four databases stand in for four gateways, so that what went where can be seen."""
+    schema, names = load_schema("pg", REGIONS, AS_OF), [f"gateway_{number}_{os.getpid()}" for number in range(4)]
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        for name in names:
+            connection.execute(f"CREATE DATABASE {name}")
+    try:
+        for name in names:
+            with psycopg.connect(server.url(name), autocommit=True) as connection:
+                for stage in BEFORE_LOAD:
+                    for ddl in schema.stage(stage):
+                        connection.execute(ddl.sql.encode())
+                Journal.of(connection, "postgres").open()
+        data = DataSet(TINY)
+        lane = Lane(Plan({r: server.url(n) for r, n in zip(REGIONS, names)}, "postgres", TINY), data)
+        for block in data.blocks():
+            lane.load(block)
+        lane.close()
+        for region, name in zip(REGIONS, names):
+            with psycopg.connect(server.url(name)) as connection:
+                for table in ("users", "orders", "order_items", "inventory"):
+                    rows = connection.execute(f"SELECT DISTINCT region::TEXT FROM {table}").fetchall()
+                    assert rows == [(region,)], table
+                count = connection.execute("SELECT count(*) FROM products").fetchone()
+            assert count == ((28,) if region == REGIONS[0] else (0,))
+    finally:
+        with psycopg.connect(server.url(), autocommit=True) as connection:
+            for name in names:
+                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+def test_a_choice_of_tables_brings_its_parents(fresh_database: str):
+    schema = load_schema("pg", REGIONS, AS_OF)
+    tables = loader.with_parents(schema.model, ["user_addresses"])
+    assert tables == {"users", "user_addresses"}
+    report = load(everywhere(fresh_database), schema, DataSet(TINY), LoadOptions(tables=tables))
+    assert {table for table, rows in report.rows.items() if rows} == tables
