@@ -1,12 +1,12 @@
 """What the orders and carts add up to: stock taken from each inventory row, uses of each coupon, sales of each product.
 
 May import ``orders``, ``carts`` and the modules below them.  The one thing that is not a function of a row alone: a pass over
-all orders that makes no bytes, so that stock equals its movements and no coupon is used twice by one user.  The pass can be
-made in pieces, in any order and in other processes, which ``merge`` adds up; a ledger saved is mapped, not read, by ``load``.
+all orders that makes no bytes, so that stock equals its movements and no coupon is used twice by one user.  A ledger saved is
+mapped, not read, by ``load``, so that processes share it.
 """
 
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from itertools import pairwise
 from pathlib import Path
@@ -41,19 +41,6 @@ _WIDTH = 7
 # Which sum the units of a line count in, by the order's status: settled orders have ended, with one of the last three.
 _OF_SETTLED = np.array([SOLD, SOLD, SOLD, SOLD, SOLD, CANCELLED, REFUNDED])
 _OF_OPEN = np.array([WAITING, WAITING, WAITING, GONE, GONE, BACK, BACK])
-
-
-@dataclass(frozen=True, slots=True)
-class Piece:
-    """Sums over some orders or carts: ``sums`` by inventory row, ``sold`` order lines by product.
-
-    ``pairs`` are the uses of coupons, coupon << 32 | user, and ``orders`` where each is, ascending.
-    """
-
-    sums: Sums
-    sold: Ints
-    pairs: Bits
-    orders: Ints
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,49 +142,21 @@ def open_orders(world: World) -> tuple[range, ...]:
 
 
 def add_up(world: World) -> Ledger:
-    """Return the sums over all orders and carts of a data set."""
-    piece = partial(world, 0, world.orders.total)
-    _add_carts(world, piece.sums)
-    return merge(world, [piece])
-
-
-def partial(world: World, first: int, count: int) -> Piece:
-    """Return the sums over ``count`` orders from the number ``first`` on."""
-    rules, piece = coupons(world), _empty(world)
-    uses = [(piece.pairs, piece.orders)]
-    for span in spans(first, first + count):
-        _add_orders(world, span, piece)
-        uses.append(_uses(world, rules, span))
-    pairs, rows = (np.concatenate(column) for column in zip(*uses))
-    return Piece(_sound(piece.sums), piece.sold, pairs, rows)
-
-
-def of_carts(world: World) -> Piece:
-    """Return the sums over all carts."""
-    piece = _empty(world)
-    _add_carts(world, piece.sums)
-    return piece
-
-
-def merge(world: World, pieces: Iterable[Piece]) -> Ledger:
-    """Return the ledger of pieces that cover every order once, and the carts; the order of the pieces does not matter.
-
-    The first piece is used up: the others are added to its arrays, one at a time, as at scale xl each takes 141 MB.
-    """
-    left = iter(pieces)
-    total = next(left)
-    uses = [(total.pairs, total.orders)]
-    for piece in left:
-        np.add(total.sums, piece.sums, out=total.sums)
-        np.add(total.sold, piece.sold, out=total.sold)
-        _sound(total.sums)
-        uses.append((piece.pairs, piece.orders))
-        del piece  # or else it stays until the next one is there
-    uses.sort(key=lambda use: int(use[1][0]) if len(use[1]) else -1)
-    pairs, rows = (np.concatenate(column) for column in zip(*uses))
-    rules = coupons(world)
-    used, refused = _once_each(world, rules.count, pairs, rows)
-    return Ledger(total.sums, total.sold, used, refused, rules, world.spec.zipf)
+    """Return the sums over all orders and carts of a data set; OverflowError when one does not fit in 31 bits."""
+    rules, starts = coupons(world), world.orders.starts.tolist()
+    sums = np.zeros((world.inventory_rows, _WIDTH), np.int32)
+    sold, used = np.zeros(world.catalogue.count, np.int64), np.zeros((rules.count, len(starts) - 1), np.int64)
+    refused: list[Ints] = []
+    # A region at a time: a user belongs to one, so the uses of one need not be compared with those of another.
+    for region, (start, stop) in enumerate(pairwise(starts)):
+        uses: list[tuple[Bits, Ints]] = []
+        for span in spans(start, stop):
+            _add_orders(world, span, sums, sold)
+            uses.append(_uses(world, rules, span))
+        used[:, region], again = _once_each(rules.count, uses)
+        refused.append(again)
+    _add_carts(world, sums)
+    return Ledger(_sound(sums), sold, used, np.concatenate(refused), rules, world.spec.zipf)
 
 
 def spans(start: int, stop: int) -> Iterator[Ints]:
@@ -206,20 +165,15 @@ def spans(start: int, stop: int) -> Iterator[Ints]:
         yield np.arange(at, min(at + CHUNK, stop), dtype=np.int64)
 
 
-def _empty(world: World) -> Piece:
-    sums = np.zeros((world.inventory_rows, _WIDTH), np.int32)
-    return Piece(sums, np.zeros(world.catalogue.count, np.int64), np.empty(0, np.uint64), np.empty(0, np.int64))
-
-
-def _add_orders(world: World, span: Ints, piece: Piece) -> None:
+def _add_orders(world: World, span: Ints, sums: Sums, sold: Ints) -> None:
     found = orders.orders_of(world, span)
     picked = orders.lines_of(world, found)
     lines = picked.lines
     column = np.where(found.created_us < close_us(world), _OF_SETTLED[found.status], _OF_OPEN[found.status])
     row = inventory_rows(world, picked.warehouse, lines.sku)
-    _count(piece.sums, row, column[lines.basket], lines.quantity)
-    _count(piece.sums, row, MOVES, (1 + LATER_MOVES[found.status])[lines.basket])
-    np.add.at(piece.sold, lines.product, 1)
+    _count(sums, row, column[lines.basket], lines.quantity)
+    _count(sums, row, MOVES, (1 + LATER_MOVES[found.status])[lines.basket])
+    np.add.at(sold, lines.product, 1)
 
 
 def _add_carts(world: World, sums: Sums) -> None:
@@ -256,15 +210,10 @@ def _uses(world: World, rules: Coupons, span: Ints) -> tuple[Bits, Ints]:
     return (coupon[hit] << 32 | found.user[hit]).astype(np.uint64), rows[hit]
 
 
-def _once_each(world: World, count: int, pairs: Bits, rows: Ints) -> tuple[Ints, Ints]:
-    """Return the uses of each of ``count`` coupons by region, and the orders, ascending, in which a pair comes up again."""
-    edges = np.searchsorted(rows, world.orders.starts)
-    used, refused = np.zeros((count, len(edges) - 1), np.int64), []
-    # A user belongs to one region, so pairs do not meet across regions.
-    for region, (low, high) in enumerate(pairwise(edges)):
-        accepted, first = np.unique(pairs[low:high], return_index=True)
-        again = np.ones(high - low, np.bool_)
-        again[first] = False
-        used[:, region] = np.bincount((accepted >> np.uint64(32)).astype(np.int64), minlength=count)
-        refused.append(rows[low:high][again])
-    return used, np.concatenate(refused)
+def _once_each(count: int, uses: list[tuple[Bits, Ints]]) -> tuple[Ints, Ints]:
+    """Return the uses of each of ``count`` coupons, and the orders, ascending, in which a user comes up again."""
+    pairs, rows = (np.concatenate(column) for column in zip(*uses))
+    accepted, first = np.unique(pairs, return_index=True)
+    again = np.ones(len(rows), np.bool_)
+    again[first] = False
+    return np.bincount((accepted >> np.uint64(32)).astype(np.int64), minlength=count), rows[again]

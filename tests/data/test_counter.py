@@ -1,12 +1,13 @@
 """The random numbers: uniform, independent, and the same for a row wherever it is made."""
 
+import threading
 import uuid
 
 import numpy as np
 import pytest
 from scipy import stats
 
-from bench.data.counter import Choice, Stream, Streams, lane, scatter
+from bench.data.counter import Alias, Choice, Ints, Stream, Streams, lane, remembered, scatter
 
 ROWS = np.arange(200_000, dtype=np.int64)
 STREAM = Streams(3)("table", "column")
@@ -76,3 +77,41 @@ def test_known_bits():
 @pytest.mark.parametrize("size", [1, 2, 3, 10, 97, 1000, 12_345])
 def test_scatter_is_a_permutation(size: int):
     assert sorted(scatter(np.arange(size), size).tolist()) == list(range(size))
+
+
+@pytest.mark.parametrize(("size", "exponent"), [(1, 1.0), (2, 0.0), (7, 1.0), (629, 0.0), (629, 1.3), (20_000, 1.0)])
+def test_an_alias_table_holds_its_weights(size: int, exponent: float):
+    weights = np.random.default_rng(size).permutation((np.arange(size) + 1.0) ** -exponent)
+    table = Alias.of(weights)
+    own, other = table.outcome[::2], table.outcome[1::2]
+    shares = np.bincount(own, table.share, size) + np.bincount(other, 1 - table.share, size)
+    np.testing.assert_allclose(shares / size, weights / weights.sum(), atol=1e-12)
+    assert ((table.share >= 0) & (table.share <= 1)).all()
+
+
+def test_an_alias_table_is_drawn_from_as_it_says():
+    weights = np.array([5.0, 1, 1, 0.5, 2.5])
+    counts = np.bincount(Alias.of(weights).pick(STREAM.uniform(ROWS)), minlength=5)
+    assert stats.chisquare(counts, weights / weights.sum() * len(ROWS)).pvalue > P_VALUE
+    assert Alias.of(weights).pick(np.array([np.nextafter(1, 0)])).max() < 5
+
+
+def test_the_last_result_is_remembered_for_equal_arrays_only():
+    calls = []
+
+    @remembered
+    def double(of: object, rows: Ints) -> Ints:
+        calls.append(threading.get_ident())
+        return rows * 2
+
+    world, rows = object(), np.arange(5)
+    first = double(world, rows)
+    assert double(world, rows.copy()) is first
+    assert double(world, rows + 1).tolist() == [2, 4, 6, 8, 10]
+    assert double(world, rows).tolist() == first.tolist()
+    double(object(), rows)
+    assert len(calls) == 4
+    other = threading.Thread(target=double, args=(world, rows))
+    other.start()
+    other.join()
+    assert len(set(calls)) == 2

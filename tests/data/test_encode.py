@@ -14,8 +14,24 @@ import psycopg
 import pytest
 
 from bench.data.blocks import DataSet
-from bench.data.encode import BigInt, Bool, Column, Json, Money, Null, Text, TextArray, Time, Uuid, encode
-from bench.data.vocabulary import Digits, Vocabulary
+from bench.data.counter import Ints
+from bench.data.encode import (
+    BigInt,
+    Bool,
+    Column,
+    Json,
+    Money,
+    Null,
+    Text,
+    TextArray,
+    Time,
+    Uuid,
+    _binary,
+    _by_shape,
+    _text,
+    encode,
+)
+from bench.data.vocabulary import Digits, Format, Vocabulary
 from bench.db.bulk import copy_block
 
 HOSTILE = (
@@ -175,3 +191,52 @@ def test_rows_are_encoded_alone_as_together(fmt: str):
         encode([Text(WORDS[some[i : i + 1] % 8], null=NULLS[i : i + 1]), BigInt(some[i : i + 1])], 1, fmt) for i in some
     ]
     assert b"".join(alone) == encode(columns, 40, fmt)
+
+
+@pytest.mark.parametrize("fmt", ["binary", "text", "csv"])
+def test_rows_of_few_shapes_are_encoded_alone_as_together(fmt: str):
+    """Rows that are alike in their lengths are painted apart from the others, and the rare ones with a mask."""
+
+    def columns(some: Ints) -> list[Column]:
+        words = Vocabulary.of("a", "bb", "cccc", "a rare one")
+        kind = np.where(some % 997 == 5, 3, some * some % 7 % 3)
+        return [
+            Uuid(IDS[some], null=some % 3 == 1),
+            Text(words[kind], null=some % 5 == 2),
+            Json(b'{"name": ', words.json_start[kind], b" ", words.json_end[kind], b"}"),
+            Money(CENTS[some]),
+            Uuid(IDS, numbers=some[::-1]),
+            Time(TIMES[some]),
+        ]
+
+    whole = columns(NUMBERS)
+    groups, left = _by_shape(list(_binary(whole)), ROWS)
+    assert len(groups) > 2
+    assert 0 < len(left) < 50
+    assert sorted(np.concatenate((*groups, left)).tolist()) == NUMBERS.tolist()
+    alone = [
+        encode([*columns(NUMBERS[i : i + 1])[:4], Uuid(IDS[ROWS - 1 - i : ROWS - i]), Time(TIMES[i : i + 1])], 1, fmt)
+        for i in NUMBERS
+    ]
+    assert b"".join(alone) == encode(whole, ROWS, fmt)
+
+
+def test_names_in_json_are_all_as_wide_and_what_they_were():
+    words = Vocabulary(HOSTILE)
+    some = NUMBERS[:64]
+    body = encode([Json(b"[", words.json_start[some // 8], b" ", words.json_end[some % 8], b"]")], 64, "text")
+    lines = body.decode().split("\n")[:-1]
+    assert len({len(line.encode()) for line in lines}) == 1
+    found = [json.loads(line.replace("\\\\", "\\"))[0] for line in lines]
+    assert found == [f"{HOSTILE[i // 8]} {HOSTILE[i % 8]}" for i in some]
+
+
+@pytest.mark.parametrize("fmt", ["binary", "text", "csv"])
+@pytest.mark.parametrize("table", ["orders", "order_items"])
+def test_orders_and_their_lines_are_of_few_shapes(small_data: DataSet, table: str, fmt: Format):
+    """What the rate of their making rests on: nearly all rows are painted without a mask."""
+    columns = tuple(small_data.parts[table].make(np.arange(5000)).values())
+    rows = len(columns[1].values)  # type: ignore[attr-defined]
+    layout = _binary(columns) if fmt == "binary" else _text(columns, fmt)
+    _, left = _by_shape(list(layout), rows)
+    assert len(left) < rows / 20

@@ -1,7 +1,6 @@
 """The sums over all orders: right, the same however they are made and kept, and closed at the right orders."""
 
 from dataclasses import fields, replace
-from itertools import pairwise
 from pathlib import Path
 
 import numpy as np
@@ -79,18 +78,6 @@ def test_what_is_carried_forward_and_what_is_open_add_up(small_data: DataSet):
     assert taken.moves.sum() > 1.9 * len(row)
 
 
-def test_pieces_add_up_to_the_whole_in_any_order(small_data: DataSet):
-    world, total = small_data.world, small_data.world.orders.total
-    cuts = [0, 1, 777, total // 3, total - 5, total]
-    pieces = [ledger.partial(world, low, high - low) for low, high in pairwise(cuts)]
-    carts = ledger.of_carts(world)
-    made = ledger.merge(world, iter([carts, pieces[3], pieces[0], pieces[4], pieces[2], pieces[1]]))
-    assert same(made, small_data.ledger)
-    assert len(made.refused) > 10
-    without_carts = ledger.merge(world, [ledger.partial(world, 0, total)])
-    assert not same(without_carts, made)
-
-
 def test_the_size_of_the_chunks_changes_nothing(small_data: DataSet, monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(ledger, "CHUNK", 999)
     assert same(ledger.add_up(small_data.world), small_data.ledger)
@@ -120,12 +107,23 @@ def test_a_data_set_makes_the_same_rows_of_a_ledger_given_or_adopted(
         assert (made[0] == made[3]) == (name not in ("inventory", "movements:stock", "movements:carried"))
 
 
-def test_an_overflow_is_no_wrong_number(tiny_data: DataSet):
-    world = tiny_data.world
-    piece, again = (ledger.of_carts(world) for _ in range(2))
-    piece.sums[3, ledger.SOLD] = again.sums[3, ledger.SOLD] = 2**30
+def test_an_overflow_is_no_wrong_number(monkeypatch: pytest.MonkeyPatch):
+    world, fill = World(TINY), baskets.fill
+
+    def many(*arguments: object) -> baskets.Lines:
+        lines = fill(*arguments)  # type: ignore[arg-type]
+        return replace(lines, quantity=np.full_like(lines.quantity, 2**30))
+
+    monkeypatch.setattr(orders, "fill", many)
     with pytest.raises(OverflowError, match="31 bits"):
-        ledger.merge(world, [piece, again])
+        ledger.add_up(world)
+
+
+def test_refused_uses_are_the_second_ones_of_a_user(small_data: DataSet):
+    found = small_data.ledger
+    assert len(found.refused) > 10
+    assert (np.diff(found.refused) > 0).all()
+    assert found.used.sum() > 20 * len(found.refused)
 
 
 @pytest.mark.parametrize("zipf", [1.0, 2.0])
