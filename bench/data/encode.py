@@ -1,7 +1,9 @@
 """Columns to the bytes of COPY, binary for PostgreSQL, text or CSV for CockroachDB, without a Python loop over rows.
 
-May import nothing of the package but ``counter`` and ``vocabulary``.  A block is painted into one byte matrix, every field
-at its greatest width; a second matrix says which bytes count, and one compressing copy makes the stream.
+May import nothing of the package but ``counter`` and ``vocabulary``.  Rows whose parts are all as long as one another's are
+painted into a byte matrix without gaps, and each is copied to its place in the stream as one cell.  The few other rows, and
+tables where hardly two rows are alike, are painted with every part at its greatest width; a second matrix says which bytes
+count, and a compressing copy leaves out the others.
 """
 
 import struct
@@ -18,8 +20,10 @@ from bench.data.vocabulary import Digits, Fixed, Format, Number, Part, Word, cel
 _Shown = tuple[Part, Flags | None]
 _PAGE_BYTES = 1 << 20
 """Bytes painted at a time: the matrix stays in the processor's second-level cache."""
-_LEAST_ALIKE = 50
+_LEAST_ALIKE = 100
 """Rows of one shape that are worth being painted apart, without a mask."""
+_MOST_LEFT = 0.25
+"""Share of rows in no such group with which the groups are worth it: the others are put in between one by one."""
 _MOST_SHAPES = 1 << 16
 _POSTGRES_EPOCH_US = 946_684_800_000_000
 _DAY_S = 86_400
@@ -239,9 +243,10 @@ def encode(columns: Sequence[Column], rows: int, fmt: Format) -> bytes:
     """
     layout = list(_merged(_binary(columns) if fmt == "binary" else _text(columns, fmt)))
     groups, left = _by_shape(layout, rows)
-    loose, lengths = _masked(layout, left)
+    loose = _masked(layout, left)
     if not groups:
         return loose.tobytes()
+    lengths = _row_lengths(layout, left)
     shapes = [list(_slots(layout, int(group[0]))) for group in groups]
     size = np.empty(rows, np.int64)
     size[left] = lengths
@@ -275,8 +280,10 @@ def _by_shape(layout: Sequence[_Shown], rows: int) -> tuple[list[Ints], Ints]:
     order = np.argsort(shape.astype(np.uint16), kind="stable")
     stops = np.cumsum(count)[count >= _LEAST_ALIKE]
     starts = stops - count[count >= _LEAST_ALIKE]
-    groups = [order[start:stop] for start, stop in zip(starts.tolist(), stops.tolist())]
-    return groups, np.flatnonzero((count < _LEAST_ALIKE)[shape])
+    left = np.flatnonzero((count < _LEAST_ALIKE)[shape])
+    if len(left) > rows * _MOST_LEFT:
+        return [], np.arange(rows)
+    return [order[start:stop] for start, stop in zip(starts.tolist(), stops.tolist())], left
 
 
 def _place(out: Bytes, slots: Sequence[_Slot], group: Ints, starts: Ints) -> None:
@@ -293,21 +300,29 @@ def _place(out: Bytes, slots: Sequence[_Slot], group: Ints, starts: Ints) -> Non
         cells(places)[starts[first : first + len(page)]] = cells(page)[: len(rows)]
 
 
-def _masked(layout: Sequence[_Shown], group: Ints) -> tuple[Bytes, Ints]:
-    """Return the bytes of rows of different lengths, and these lengths."""
+def _row_lengths(layout: Sequence[_Shown], rows: Ints) -> Ints:
+    total = np.zeros(len(rows), np.int64)
+    for part, shown in layout:
+        lengths = _length(part)
+        of_rows = lengths[rows] if isinstance(lengths, np.ndarray) else lengths
+        total += of_rows if shown is None else of_rows * shown[rows]
+    return total
+
+
+def _masked(layout: Sequence[_Shown], group: Ints) -> Bytes:
+    """Return the bytes of rows of different lengths."""
     if not len(group):
-        return np.empty(0, np.uint8), group
+        return np.empty(0, np.uint8)
     slots = list(_slots(layout))
     page = _page(slots, len(group))
     keep = np.ones(page.shape, np.bool_)
-    out, lengths = [], np.empty(len(group), np.int64)
+    out = []
     for first in range(0, len(group), len(page)):
         rows = group[first : first + len(page)]
         painted, kept = page[: len(rows)], keep[: len(rows)]
         _paint(slots, rows, painted, kept)
         out.append(painted[kept])
-        lengths[first : first + len(page)] = np.count_nonzero(kept, axis=1)
-    return np.concatenate(out), lengths
+    return np.concatenate(out)
 
 
 def _page(slots: Sequence[_Slot], rows: int) -> Bytes:

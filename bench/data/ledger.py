@@ -213,6 +213,7 @@ def _uses(world: World, rules: Coupons, span: Ints) -> tuple[Bits, Ints]:
 def _once_each(count: int, uses: list[tuple[Bits, Ints]]) -> tuple[Ints, Ints]:
     """Return the uses of each of ``count`` coupons, and the orders, ascending, in which a user comes up again."""
     pairs, rows = (np.concatenate(column) for column in zip(*uses))
+    uses.clear()  # at scale xl the pieces would take 34 MB beside the whole
     accepted, first = np.unique(pairs, return_index=True)
     again = np.ones(len(rows), np.bool_)
     again[first] = False

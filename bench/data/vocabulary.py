@@ -72,6 +72,7 @@ Part = bytes | Piece
 @dataclass(frozen=True, slots=True)
 class _Table:
     matrix: Bytes
+    keep: Flags
     lengths: Ints
     is_even: bool
     """Whether all words are as long."""
@@ -86,7 +87,7 @@ def _table(words: Sequence[str], pad: Pad) -> _Table:
     fitted = [word.rjust(width) if pad == "before" else word.ljust(width) for word in encoded]
     lengths = np.array([width if pad else len(word) for word in encoded], np.int64)
     matrix = np.frombuffer(b"".join(fitted), np.uint8).reshape(len(words), width)
-    return _Table(matrix, lengths, bool((lengths == width).all()))
+    return _Table(matrix, np.arange(width) < lengths[:, None], lengths, bool((lengths == width).all()))
 
 
 @dataclass(frozen=True, eq=False)
@@ -161,7 +162,7 @@ class Word:
 
     def mask(self, rows: Ints, out: Flags) -> None:
         """Keep as many bytes as the words have."""
-        out[:] = np.arange(out.shape[1]) < self.table.lengths[self.numbers[rows], None]
+        cells(out.view(np.uint8))[:] = cells(self.table.keep.view(np.uint8))[self.numbers[rows]]
 
 
 class Fixed:
