@@ -132,7 +132,7 @@ def _differences(entry: JournalEntry, order: Order) -> list[str]:
     lines = order.lines.split()
     # Nothing was taken in the end for a declined order, but its lines stay; an item may come from one place in two lines.
     if sorted(lines) != sorted(taken) and (taken or entry.status != "cancelled") and _units(lines) != _units(taken):
-        faults.append(f"lines {order.lines or 'none'}, acknowledged {' '.join(taken) or 'none'}")
+        faults.append(f"lines {' '.join(sorted(lines)) or 'none'}, acknowledged {' '.join(sorted(taken)) or 'none'}")
     return faults
 
 

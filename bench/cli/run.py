@@ -42,7 +42,6 @@ def command(scenario: str, **given: Any) -> int:
     # First of all, because it patches the standard library for gevent before psycopg looks at it.
     import bench.load  # noqa: F401
     from bench.cli.planning import Overrides, resolve
-    from bench.cli.running import run_scenario
 
     overrides = Overrides(
         regions=parse_regions(given["regions"]),
@@ -60,4 +59,7 @@ def command(scenario: str, **given: Any) -> int:
     if given["dry_run"]:
         console.out(plan.describe(target.url))
         return 0
+    # Only now: a second of imports that a faulty option or a dry run need not wait for.
+    from bench.cli.running import run_scenario
+
     return run_scenario(plan, target, given["out"], ["bench", *sys.argv[1:]])

@@ -6,6 +6,7 @@ else's, and is never dropped or overwritten without ``--yes``.
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 from psycopg import sql
@@ -21,6 +22,7 @@ CREATE TABLE IF NOT EXISTS shopbench_meta (key VARCHAR(64) NOT NULL, value TEXT 
 DROP_META = "DROP TABLE IF EXISTS shopbench_meta"
 
 
+@cache
 def admin_catalogue(dialect: Dialect) -> Catalogue:
     """Return the statements of this package for a database."""
     return Catalogue.load([read_package("bench.db", "sql")], dialect)

@@ -4,7 +4,7 @@ import os
 import pty
 import re
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
 
@@ -16,6 +16,7 @@ from bench.cli import console
 from bench.cli.seed_progress import SeedProgress
 from bench.data.loader import Progress
 from bench.data.spec import SeedSpec, row_counts
+from bench.target.embedded import EmbeddedServer
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 TINY = ("--scale", "tiny", "--as-of", "2026-11-01")
@@ -41,12 +42,29 @@ def meta(url: str) -> dict[str, str]:
         return dict(connection.execute("SELECT key, value FROM shopbench_meta").fetchall())
 
 
+@pytest.fixture(scope="module")
+def template(server: EmbeddedServer) -> Iterator[str]:
+    """A database that `bench seed` has filled, to be copied."""
+    name = f"seeded_{os.getpid()}"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name}")
+        done = subprocess.run([command(), "seed", "--url", server.url(name), *TINY], check=False, capture_output=True)
+        assert done.returncode == 0, done.stderr
+        yield name
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
 @pytest.fixture
-def seeded(bench: Bench, fresh_database: str) -> str:
-    assert bench("seed", "--url", fresh_database, *TINY).returncode == 0
-    return fresh_database
+def seeded(template: str, server: EmbeddedServer) -> Iterator[str]:
+    """A copy of one's own."""
+    name = f"{template}_copy"
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
+        yield server.url(name)
+        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
+@pytest.mark.slow
 def test_the_embedded_server_and_a_url_hold_the_same_rows_by_any_number_of_processes(bench: Bench, fresh_database: str):
     here = table_of(bench("seed", *TINY))
     there = table_of(bench("seed", "--url", fresh_database, *TINY, "--processes", "3", "--connections", "4"))
@@ -184,12 +202,17 @@ def test_an_estimate_changes_nothing(bench: Bench, fresh_database: str):
     assert done.returncode == 0, done.stderr
     assert re.search(r"^orders +400 +[\d.]+ kB +[\d.]+ kB +\d", done.stdout, re.MULTILINE)
     assert re.search(r"^time +about .* over \d+ connections$", done.stdout, re.MULTILINE)
-    assert "free in" in bench("seed", *TINY, "--estimate").stdout
     with psycopg.connect(fresh_database) as connection:
         count = connection.execute(
             "SELECT count(*) FROM pg_class WHERE relnamespace = 'public'::regnamespace"
         ).fetchone()
     assert count == (0,)
+
+
+@pytest.mark.slow
+def test_an_estimate_for_the_embedded_server_names_its_disk(bench: Bench):
+    done = bench("seed", *TINY, "--estimate")
+    assert re.search(r"^disk +[\d.]+ MB with the copy for a run, [\d.]+ [GT]B free in /", done.stdout, re.MULTILINE)
 
 
 def test_files_are_written_and_finished(bench: Bench, tmp_path: Path):

@@ -131,8 +131,9 @@ def test_blocks_of_some_tables(small_data: DataSet):
 @pytest.mark.parametrize("part", PARTS)
 def test_only_the_parts_that_say_so_wait_for_the_ledger(part: str, tiny_data: DataSet, monkeypatch: pytest.MonkeyPatch):
     waits = []
-    data = DataSet(TINY)
-    monkeypatch.setattr(blocks, "add_up", lambda _: waits.append(part) or tiny_data.ledger)
+    # Made before: tiny_data would ask the one below for it, which would ask tiny_data.
+    data, ledger = DataSet(TINY), tiny_data.ledger
+    monkeypatch.setattr(blocks, "add_up", lambda _: waits.append(part) or ledger)
     data.make(Block(part, 0, 2), "binary")
     assert bool(waits) == data.parts[part].needs_ledger
 

@@ -93,7 +93,7 @@ def kill_the_loader(url: str, units: int) -> None:
     assert refused.returncode == 3, "a load that did not finish was taken for a finished one"
 
 
-@pytest.mark.parametrize("units", [10, 80])
+@pytest.mark.parametrize("units", [60])
 def test_a_killed_loader_is_resumed(fresh_database: str, expected: dict[str, tuple[int, str]], units: int):
     kill_the_loader(fresh_database, units)
     done = resumed(fresh_database)
@@ -140,7 +140,7 @@ def test_a_killed_server_is_started_again_and_the_load_resumed(
         assert checksums(server.url("shop")) == expected
 
 
-@pytest.mark.parametrize(("processes", "connections"), [(2, 2), (5, 7)])
+@pytest.mark.parametrize(("processes", "connections"), [(2, 3), pytest.param(5, 7, marks=pytest.mark.slow)])
 def test_any_number_of_processes_gives_the_same_rows(
     fresh_database: str, expected: dict[str, tuple[int, str]], processes: int, connections: int
 ):
