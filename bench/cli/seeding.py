@@ -14,6 +14,7 @@ from bench.data.blocks import DataSet
 from bench.data.loader import LoadOptions, LoadReport, finish, load, with_parents
 from bench.data.spec import SeedSpec
 from bench.db.admin import Admin
+from bench.db.bulk import explained
 from bench.db.connection import open_or_explain, place_of
 from bench.db.ddl import Schema, load_schema
 from bench.db.dialects import dialect_of
@@ -54,7 +55,8 @@ def seed_url(options: TargetOptions, request: SeedRequest) -> Mapping[str, str]:
             return admin.meta()
         admin.note(identity)
         _load(gateways, schema, request, admin)
-        finish(first, schema)
+        with explained("closing the load"):
+            finish(first, schema)
         return admin.meta()
 
 
@@ -126,15 +128,15 @@ def _load(gateways: Mapping[str, str], schema: Schema, request: SeedRequest, adm
     with SeedProgress(request.spec, request.how.tables) as progress:
         report = load(gateways, schema, DataSet(request.spec), request.how, progress.show)
     _tell(request.spec, report)
-    admin.note(
-        {
-            "state": READY if request.how.tables is None else PARTIAL,
-            "rows": json.dumps(report.rows),
-            "checksums": json.dumps({table: found.digest for table, found in report.checksums.items()}),
-            "facts": json.dumps(dict(report.facts)),
-            "loaded_at": datetime.now(UTC).isoformat(timespec="seconds"),
-        }
-    )
+    notes = {
+        "state": READY if request.how.tables is None else PARTIAL,
+        "rows": json.dumps(report.rows),
+        "checksums": json.dumps({table: found.digest for table, found in report.checksums.items()}),
+        "facts": json.dumps(dict(report.facts)),
+        "loaded_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    with explained("noting that the load is complete"):
+        admin.note(notes)
 
 
 def _tell(spec: SeedSpec, report: LoadReport) -> None:

@@ -14,7 +14,7 @@ from functools import partial
 from itertools import groupby
 from pathlib import Path
 from queue import SimpleQueue
-from threading import Lock
+from threading import Event, Lock
 from time import perf_counter
 from typing import Literal, TypeVar
 
@@ -240,7 +240,7 @@ class _Pool:
             return
         journal = Journal.of(connection, self.schema.dialect)
         if self.schema.dialect == "postgres":
-            with journal.once(_DDL, number, 0) as is_new:
+            with bulk.explained(f"making {ddl.kind} {ddl.name}"), journal.once(_DDL, number, 0) as is_new:
                 if is_new:
                     bulk.apply(connection, ddl)
             return
@@ -255,10 +255,21 @@ class _Pool:
 
 def _side_by_side(threads: int, tasks: Iterable[Callable[[], None]], stop: Callable[[], None] = _nothing) -> float:
     """Run tasks in threads until all are done, or one fails and the others have been told to stop; return the seconds."""
-    started = perf_counter()
+    started, failed = perf_counter(), Event()
+
+    def run(task: Callable[[], None]) -> None:
+        # A thread takes its next task before we hear that its last one failed.
+        if failed.is_set():
+            return
+        try:
+            task()
+        except BaseException:
+            failed.set()
+            raise
+
     executor = ThreadPoolExecutor(threads)
     try:
-        for done in [executor.submit(task) for task in tasks]:
+        for done in [executor.submit(run, task) for task in tasks]:
             done.result()
     except BaseException:
         executor.shutdown(wait=False, cancel_futures=True)
