@@ -9,7 +9,8 @@ from bench.cli import console
 from bench.cli.opening import SERVER_SETTINGS
 from bench.cli.options import TargetOptions
 from bench.cli.room import DEFAULT_VARIANT, require_dialect
-from bench.data.estimate import Estimate, TableEstimate, disk_needed, estimate, require_disk, upper_bound_bytes
+from bench.data.cost import Estimate, TableEstimate, disk_needed, require_disk, upper_bound_bytes
+from bench.data.estimate import estimate
 from bench.data.spec import SeedSpec
 from bench.db.connection import Connection, connect, open_or_explain
 from bench.db.ddl import Schema, load_schema

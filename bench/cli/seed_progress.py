@@ -5,8 +5,8 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 from bench.cli import console
-from bench.data.loader import Progress
 from bench.data.spec import SeedSpec, row_counts
+from bench.data.tally import Progress
 from bench.units import format_bytes, format_duration
 
 if TYPE_CHECKING:

@@ -15,7 +15,8 @@ from bench.data import regions as known_regions
 from bench.errors import UsageError
 
 GENERATOR_VERSION = 2
-"""Raised with any change of the generator that changes a row; part of the fingerprint, so old data is seeded anew."""
+"""Raised with any change of the generator that changes a row or the cut of its blocks; part of the fingerprint, so that old
+data is seeded anew and no load is resumed with other blocks."""
 
 SCALES = {"tiny": 0.0004, "small": 0.04, "medium": 1.0, "large": 10.0, "xl": 100.0}
 """Named scales, in multiples of medium (1 M orders)."""

@@ -14,8 +14,8 @@ from tests_support import command
 
 from bench.cli import console
 from bench.cli.seed_progress import SeedProgress
-from bench.data.loader import Progress
 from bench.data.spec import SeedSpec, row_counts
+from bench.data.tally import Progress
 from bench.target.embedded import EmbeddedServer
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]

@@ -77,6 +77,7 @@ def test_every_statement_of_the_schema_parses(parser, variant, regions):
     schema = load_schema(variant, regions, date(2026, 3, 1))
     entries = [(variant, f"{ddl.kind} {ddl.name}", ddl.sql) for ddl in schema.statements]
     entries += [(variant, f"drop {number}", sql) for number, sql in enumerate(schema.drops)]
+    entries += [(variant, f"checksum of {table}", sql) for table, sql in schema.checksums]
     entries.append((variant, "database", schema.database.format(name="shop")))
     assert len(entries) > 80
     assert refused(parse(parser, entries)) == []

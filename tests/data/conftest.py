@@ -10,8 +10,9 @@ import psycopg
 import pytest
 
 from bench.data.blocks import DataSet
-from bench.data.loader import LoadOptions, LoadReport, Progress, load
+from bench.data.loader import LoadOptions, LoadReport, load
 from bench.data.spec import SeedSpec
+from bench.data.tally import Progress
 from bench.db import bulk
 from bench.db.ddl import load_schema
 

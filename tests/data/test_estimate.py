@@ -12,18 +12,10 @@ import psycopg
 import pytest
 
 from bench.data.blocks import DataSet
-from bench.data.estimate import (
-    FEWEST_ROWS,
-    NOT_MEASURED,
-    PROBE_ROWS,
-    Estimate,
-    Work,
-    disk_needed,
-    estimate,
-    require_disk,
-    sample_spec,
-    upper_bound_bytes,
-)
+from bench.data.cost import Estimate, Work, disk_needed, require_disk, upper_bound_bytes
+from bench.data.estimate import estimate
+from bench.data.extrapolate import FEWEST_ROWS, NOT_MEASURED
+from bench.data.sample import PROBE_ROWS, sample_spec
 from bench.data.spec import SeedSpec, row_counts
 from bench.db.ddl import Ddl, Schema, load_schema
 from bench.errors import TargetError

@@ -6,8 +6,8 @@ import psycopg
 import pytest
 
 from bench.data.ledger import OPEN_DAYS
-from bench.data.loader import Progress
 from bench.data.spec import row_counts
+from bench.data.tally import Progress
 from bench.db import bulk
 from bench.db.ddl import Ddl, load_schema
 from bench.db.journal import Journal

@@ -16,7 +16,8 @@ from tests_support import command
 from bench.data import lanes, loader
 from bench.data.blocks import DataSet, Rows
 from bench.data.lanes import Lane, Plan
-from bench.data.loader import LoadOptions, Progress, load
+from bench.data.loader import LoadOptions, load
+from bench.data.tally import Progress
 from bench.db import journal
 from bench.db.ddl import BEFORE_LOAD, load_schema
 from bench.db.journal import Journal
