@@ -50,18 +50,19 @@ def seed_name(schema: Schema, request: SeedRequest) -> str:
 def _load(server: EmbeddedServer, admin: Admin, seed: str, schema: Schema, request: SeedRequest) -> None:
     """Load under another name and rename at the end: a seed that is there by its name is whole."""
     loading = f"{_LOADING}{seed}"
+    for (old,) in admin.read("databases_like", prefix="seed_")[: -SEEDS_KEPT + 1 or None]:
+        admin.drop_database(old)
     if request.fresh:
         admin.drop_database(seed)
         admin.drop_database(loading)
-    for (leftover,) in admin.read("databases_like", prefix=_LOADING):
-        if leftover != loading:
-            admin.drop_database(leftover)
-    for (old,) in admin.read("databases_like", prefix="seed_")[: -SEEDS_KEPT + 1 or None]:
-        admin.drop_database(old)
     if admin.has_database(loading):
         console.note("resuming  a load that did not finish")
     else:
+        # Before the progress of another load is given up for this one.
         require_embedded_disk(lambda: connect(server.url()), schema, request.spec, request.how.connections)
+        for (leftover,) in admin.read("databases_like", prefix=_LOADING):
+            console.note("removing  a load of other data that did not finish")
+            admin.drop_database(leftover)
         admin.create_database(loading)
     _load_in_child(server.url(loading), schema, request)
     admin.rename_database(loading, seed)

@@ -30,7 +30,8 @@ def make_room(admin: Admin, schema: Schema, place: str, *, fresh: bool, yes: boo
     present = {str(row[0]) for statement in statements for row in admin.read(statement)}
     ours = {ddl.name for ddl in schema.statements if ddl.kind in ("table", "view", "sequence", "function")}
     in_the_way = sorted(present & ours)
-    if not in_the_way and not admin.is_marked():
+    # An empty mark is that of a load that was killed before it said what it is.
+    if not in_the_way and not admin.meta():
         return
     if not admin.is_marked() and not yes:
         raise TargetError(

@@ -11,10 +11,12 @@ from bench.cli.options import TargetOptions
 from bench.cli.room import DEFAULT_VARIANT, require_dialect
 from bench.data.cost import Estimate, TableEstimate, disk_needed, require_disk, upper_bound_bytes
 from bench.data.estimate import estimate
+from bench.data.files import JOURNAL, MANIFEST
 from bench.data.spec import SeedSpec
 from bench.db.connection import Connection, connect, open_or_explain
 from bench.db.ddl import Schema, load_schema
 from bench.db.dialects import dialect_of
+from bench.errors import TargetError
 from bench.target.embedded import EmbeddedServer, ServerOptions
 from bench.target.home import bench_home
 from bench.units import format_bytes, format_duration
@@ -59,12 +61,21 @@ def require_embedded_disk(
 
 
 def require_file_disk(folder: Path, schema: Schema, spec: SeedSpec) -> None:
-    """TargetError when the files would not fit; ``schema`` is CockroachDB's, whose format is as long as theirs."""
+    """TargetError when the files would not fit; ``schema`` is CockroachDB's, whose format is as long as theirs.
+
+    A folder that an export has begun in is not asked: it holds a part of them.
+    """
+    if any((folder / name).exists() for name in (JOURNAL, MANIFEST)):
+        return
     there = next(path for path in (folder, *folder.absolute().parents) if path.exists())
     free = shutil.disk_usage(there).free
     if free < upper_bound_bytes(spec):
-        found = estimate(_no_server, schema, spec, connections=1)
-        require_disk(free, found.wire_bytes, str(there), spec.scale)
+        needed = estimate(_no_server, schema, spec, connections=1).wire_bytes
+        if free < needed:
+            raise TargetError(
+                f"scale {spec.scale} needs about {format_bytes(needed)} as files, {there} has {format_bytes(free)} free",
+                hint="pass a smaller --scale, or a folder on another disk",
+            )
 
 
 def _no_server() -> Connection:

@@ -44,9 +44,7 @@ class SeedProgress:
 
     def show(self, progress: Progress) -> None:
         """Take note of how far the load is, and show it when it is time to."""
-        if progress.phase == "wait":
-            console.note(f"waiting   for {progress.name} to end")
-        elif progress.phase == "copy":
+        if progress.phase == "copy":
             self._copied(progress)
         if self._bars:
             self._draw(progress)
@@ -77,7 +75,7 @@ class SeedProgress:
 
     def _draw(self, progress: Progress) -> None:
         bars = self._bars
-        if bars is None or progress.phase == "wait":
+        if bars is None:
             return
         if progress.phase not in ("schema", "copy"):
             self._complete(bars)

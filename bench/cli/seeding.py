@@ -18,6 +18,7 @@ from bench.db.bulk import explained
 from bench.db.connection import open_or_explain, place_of
 from bench.db.ddl import Schema, load_schema
 from bench.db.dialects import dialect_of
+from bench.db.journal import Journal
 from bench.db.model import Model
 from bench.errors import TargetError, UsageError
 from bench.units import format_duration
@@ -47,6 +48,11 @@ def seed_url(options: TargetOptions, request: SeedRequest) -> Mapping[str, str]:
         schema = load_schema(options.variant or DEFAULT_VARIANT[dialect.name], request.spec.regions, request.spec.as_of)
         require_dialect(schema, dialect.name)
         admin = Admin.of(connection, dialect.name)
+        # Before anything is read or removed, and until the end is noted; it ends with this connection.
+        with explained("the lock of the database"):
+            Journal.of(connection, dialect.name).lock(
+                lambda: console.note("waiting   for the sessions of another load to end")
+            )
         identity = identity_of(schema, request)
         if not _is_to_go_on(admin, identity, place_of(first), request):
             make_room(admin, schema, place_of(first), fresh=request.fresh, yes=request.yes)
@@ -125,8 +131,12 @@ def _is_to_go_on(admin: Admin, identity: Mapping[str, str], place: str, request:
 
 
 def _load(gateways: Mapping[str, str], schema: Schema, request: SeedRequest, admin: Admin) -> None:
-    with SeedProgress(request.spec, request.how.tables) as progress:
-        report = load(gateways, schema, DataSet(request.spec), request.how, progress.show)
+    try:
+        with SeedProgress(request.spec, request.how.tables) as progress:
+            report = load(gateways, schema, DataSet(request.spec), request.how, progress.show)
+    except KeyboardInterrupt:
+        console.note("interrupted: the same command with --resume goes on from here")
+        raise
     _tell(request.spec, report)
     notes = {
         "state": READY if request.how.tables is None else PARTIAL,

@@ -31,13 +31,14 @@ APPLICATION = "shopbench-copy"
 class Plan:
     """What a lane needs to know; goes through a pipe to other processes, because the URLs may hold passwords.
 
-    ``gateways`` is the URL of each region; ``ledger`` the folder in which the sums over all orders are kept for other
-    processes.
+    ``gateways`` is the URL of each region; ``load`` the number of the load in the journal; ``ledger`` the folder in which the
+    sums over all orders are kept for other processes.
     """
 
     gateways: Mapping[str, str]
     dialect: Dialect
     spec: SeedSpec
+    load: int = 0
     ledger: Path | None = None
 
 
@@ -108,7 +109,8 @@ class Lane:
 
     def _try(self, url: str, block: Block, rows: Rows) -> None:
         connection = self._connection(url)
-        with Journal.of(connection, self._plan.dialect).once(block.part, block.first, rows.count) as is_new:
+        journal = Journal.of(connection, self._plan.dialect, self._plan.load)
+        with journal.once(block.part, block.first, rows.count) as is_new:
             if is_new:
                 bulk.copy_block(connection, rows.table, rows.columns, rows.body, self._format)
 

@@ -32,24 +32,28 @@ def _nothing() -> None:
 
 @contextmanager
 def open_pool(url: str, schema: Schema, connections: int, tally: Tally) -> "Iterator[Pool]":
-    """Open the connections for everything but rows, the first of which holds the database for this load."""
+    """Open the connections for everything but rows, and the journal."""
     with ExitStack() as stack:
         opened = [stack.enter_context(connect(url, application=APPLICATION)) for _ in range(max(1, connections))]
         for connection in opened:
             bulk.prepare_session(connection, schema.dialect)
-        journal = Journal.of(opened[0], schema.dialect)
         with bulk.explained("the journal"):
-            journal.lock(lambda: tally.finished("wait", "the sessions of an earlier load", 0, 1))
-            for other in opened[1:]:
-                Journal.of(other, schema.dialect).share()
-            done = journal.open()
-        yield Pool(opened, schema, done, tally)
+            for connection in opened:
+                Journal.of(connection, schema.dialect).share()
+            number, done = Journal.of(opened[0], schema.dialect).open()
+        yield Pool(opened, schema, number, done, tally)
 
 
 class Pool:
-    """Connections that work side by side, each on one thing at a time; ``done`` is what an earlier load has committed."""
+    """Connections that work side by side, each on one thing at a time.
 
-    def __init__(self, connections: Sequence[Connection], schema: Schema, done: dict[Unit, int], tally: Tally) -> None:
+    ``load`` is the number of the load, ``done`` what it has committed before.
+    """
+
+    def __init__(
+        self, connections: Sequence[Connection], schema: Schema, load: int, done: dict[Unit, int], tally: Tally
+    ) -> None:
+        self.load = load
         self.connections = connections
         self.schema = schema
         self.done = done
@@ -102,7 +106,7 @@ class Pool:
         number = self.schema.statements.index(ddl)
         if (_DDL, number) in self.done:
             return
-        journal = Journal.of(connection, self.schema.dialect)
+        journal = Journal.of(connection, self.schema.dialect, self.load)
         if self.schema.dialect == "postgres":
             with bulk.explained(f"making {ddl.kind} {ddl.name}"), journal.once(_DDL, number, 0) as is_new:
                 if is_new:

@@ -11,7 +11,7 @@ from typing import Literal
 
 from bench.data.lanes import Loaded
 
-Phase = Literal["wait", "schema", "copy", "keys", "indexes", "foreign_keys", "statistics", "views", "checksums"]
+Phase = Literal["schema", "copy", "keys", "indexes", "foreign_keys", "statistics", "views", "checksums"]
 
 
 @dataclass(frozen=True, slots=True)

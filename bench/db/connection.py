@@ -19,18 +19,20 @@ DriverError = psycopg.Error
 
 APPLICATION = "shopbench"
 CONNECT_TIMEOUT_S = 10
+# A connection that waits for others' work for an hour must outlive the idle limit of what lies between (often 350 s).
+_KEEPALIVE: dict[str, Any] = {"keepalives_idle": 60, "keepalives_interval": 20, "keepalives_count": 6}
 
 
 def connect(url: str, *, application: str = APPLICATION, options: Sequence[str] = ()) -> Connection:
-    """Return an autocommit connection in UTC; raises psycopg.Error as the driver does.
+    """Return an autocommit connection in UTC that looks in ``public`` alone; raises psycopg.Error as the driver does.
 
     ``options`` are session settings as ``name=value``.
     """
-    settings = " ".join(f"-c {_escaped(option)}" for option in ("timezone=UTC", *options))
+    settings = " ".join(f"-c {_escaped(option)}" for option in ("timezone=UTC", "search_path=public", *options))
     given = conninfo_to_dict(url)
     merged = f"{given.pop('options', '') or ''} {settings}".strip()
     timeout = given.pop("connect_timeout", None) or CONNECT_TIMEOUT_S
-    conninfo = make_conninfo("", **{**given, "options": merged, "connect_timeout": timeout})
+    conninfo = make_conninfo("", **{**_KEEPALIVE, **given, "options": merged, "connect_timeout": timeout})
     return psycopg.connect(conninfo, autocommit=True, application_name=application)
 
 
@@ -44,9 +46,19 @@ def open_or_explain(url: str, *, application: str = APPLICATION) -> Connection:
     try:
         return connect(url, application=application)
     except psycopg.ProgrammingError as error:
-        raise UsageError(f"'{redact(url)}' is not a connection URL", cause=_first_line(error)) from None
+        raise _unreadable(url, error) from None
     except psycopg.Error as error:
         raise _refusal(url, error) from None
+
+
+def _unreadable(url: str, error: psycopg.Error) -> UsageError:
+    if "@" not in url and "password" not in url.lower():
+        return UsageError(f"'{url}' is not a connection URL", cause=_first_line(error))
+    # What the driver says of it may quote the password.
+    return UsageError(
+        "the connection URL cannot be read",
+        hint="percent-encode special characters in the user and the password, e.g. %40 for @ and %25 for %",
+    )
 
 
 def _refusal(url: str, error: psycopg.Error) -> BenchError:
@@ -86,7 +98,10 @@ def place_of(url: str) -> str:
     try:
         parts = conninfo_to_dict(url)
     except psycopg.ProgrammingError:
-        return f"'{redact(url)}'"
+        return "the database"
+    if "@" in f"{parts.get('dbname')}{parts.get('host')}":
+        # A password with a slash that is not percent-encoded has ended up here.
+        return "the database"
     host, port = parts.get("host") or "localhost", parts.get("port") or "5432"
     return f"database '{parts.get('dbname') or 'postgres'}' on {host}:{port}"
 

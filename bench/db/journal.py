@@ -4,6 +4,7 @@ A block of rows and its entry are one transaction, so after any end, of the load
 the rows that are there.
 """
 
+import secrets
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -21,6 +22,7 @@ from bench.errors import TargetError
 Unit = tuple[str, int]
 """A part of the data set and the first of its units in the block."""
 
+_LOAD = "load"
 _LOCK_KEY = 0x73686F70
 """Of the advisory lock; such locks are per database, so any constant of our own does."""
 _LOCK_WAIT_S = 30.0
@@ -29,20 +31,27 @@ _LOCK_POLL_S = 0.1
 
 @dataclass(frozen=True, slots=True)
 class Journal:
-    """The journal as one connection sees it; each loading connection has its own."""
+    """The journal as one connection sees it; each loading connection has its own.
+
+    ``load`` is the number of the load at work: another one's entries are none of its own.
+    """
 
     connection: Connection
     catalogue: Catalogue
+    load: int = 0
 
     @classmethod
-    def of(cls, connection: Connection, dialect: Dialect) -> "Journal":
+    def of(cls, connection: Connection, dialect: Dialect, load: int = 0) -> "Journal":
         """Return the journal of the connected database."""
-        return cls(connection, admin_catalogue(dialect))
+        return cls(connection, admin_catalogue(dialect), load)
 
-    def open(self) -> dict[Unit, int]:
-        """Make the journal where there is none, and return what it holds: rows by unit of work."""
+    def open(self) -> tuple[int, dict[Unit, int]]:
+        """Make the journal where there is none; return the number of the load, and the rows by unit of work committed."""
         self._rows("load_journal_make")
-        return {(str(part), int(unit)): int(count) for part, unit, count in self._rows("load_journal_read")}
+        self._rows("load_begin", load=secrets.randbits(62))
+        held = {(str(part), int(unit)): int(count) for part, unit, count in self._rows("load_journal_read")}
+        load = next(unit for part, unit in held if part == _LOAD)
+        return load, {unit: count for unit, count in held.items() if unit[0] != _LOAD}
 
     def exists(self) -> bool:
         """Whether a load has begun here and not been closed."""
@@ -56,11 +65,18 @@ class Journal:
     def once(self, part: str, first_unit: int, row_count: int) -> Iterator[bool]:
         """A transaction that enters a unit of work; False when it was entered before, and nothing is to be done."""
         with self.connection.transaction():
-            yield bool(self._rows("load_claim", part=part, first_unit=first_unit, row_count=row_count))
+            yield self._claim(part, first_unit, row_count)
 
     def enter(self, part: str, first_unit: int) -> None:
         """Enter a unit of work that could not be part of a transaction."""
-        self._rows("load_claim", part=part, first_unit=first_unit, row_count=0)
+        self._claim(part, first_unit, 0)
+
+    def _claim(self, part: str, first_unit: int, row_count: int) -> bool:
+        if self._rows("load_claim", load=self.load, part=part, first_unit=first_unit, row_count=row_count):
+            return True
+        if not self._rows("load_is_at_work", load=self.load):
+            raise TargetError("another load has taken over this database", hint="wait for it to end, or end it")
+        return False
 
     def lock(self, waiting: Callable[[], None]) -> None:
         """Hold the database for this load until the connection ends; TargetError while another one is at work.
@@ -90,5 +106,5 @@ class Journal:
 
 
 def is_duplicate(error: psycopg.Error) -> bool:
-    """Whether a statement failed because its object is there already: duplicate table, object, function or key."""
-    return error.sqlstate in ("42P07", "42710", "42723", "42P16")
+    """Whether a statement failed because its object is there already: duplicate table, object or function."""
+    return error.sqlstate in ("42P07", "42710", "42723")

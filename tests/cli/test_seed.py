@@ -117,6 +117,33 @@ def test_an_interrupted_removal_is_not_taken_for_a_load(bench: Bench, seeded: st
     assert table_of(bench("seed", "--url", seeded, *TINY, "--fresh"))["product_reviews"][0] > 0
 
 
+def test_an_empty_mark_is_that_of_a_load_that_was_killed_at_once(bench: Bench, fresh_database: str):
+    with psycopg.connect(fresh_database) as connection:
+        connection.execute(
+            "CREATE TABLE shopbench_meta (key VARCHAR(64) NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key))"
+        )
+    assert table_of(bench("seed", "--url", fresh_database, *TINY, "--resume", "--only", "coupons"))["coupons"][0] == 20
+
+
+def test_a_schema_of_the_role_does_not_hide_public(bench: Bench, fresh_database: str):
+    """The default search path begins with a schema of the role's name, where there is one."""
+    with psycopg.connect(fresh_database) as connection:
+        connection.execute("CREATE SCHEMA postgres")
+        connection.execute("CREATE TABLE postgres.users (mine INT)")
+    only = ("--only", "users")
+    assert table_of(bench("seed", "--url", fresh_database, *TINY, *only))["users"][0] == 80
+    assert table_of(bench("seed", "--url", fresh_database, *TINY, *only, "--fresh"))["users"][0] == 80
+    with psycopg.connect(fresh_database) as connection:
+        assert connection.execute("SELECT count(*) FROM postgres.users").fetchone() == (0,)
+
+
+@pytest.mark.parametrize("url", ["postgresql://shop:s3cret%zz@h/db", "postgresql://shop:s3c ret@h/db"])
+def test_a_url_that_cannot_be_read_is_not_repeated(bench: Bench, url: str):
+    lines = error_of(bench("seed", "--url", url, *TINY), 2)
+    assert lines[0] == "error: the connection URL cannot be read"
+    assert "s3c" not in "".join(lines)
+
+
 def test_a_choice_of_tables(bench: Bench, fresh_database: str):
     done = bench("seed", "--url", fresh_database, *TINY, "--only", "cart_items")
     filled = {table for table, (rows, _) in table_of(done).items() if rows} - {"total"}
@@ -193,7 +220,7 @@ def test_too_little_disk_is_said_before_anything_starts(bench: Bench, tmp_path: 
     lines = error_of(bench("seed", *huge), 3)
     assert re.match(r"error: scale 1000 needs about [\d.]+ TB, .* has [\d.]+ [MGT]B free", lines[0])
     lines = error_of(bench("seed", *huge, "--to-files", "out"), 3)
-    assert re.match(r"error: scale 1000 needs about [\d.]+ (GB|TB), .* free", lines[0])
+    assert re.match(r"error: scale 1000 needs about [\d.]+ TB as files, .* free", lines[0])
     assert not (tmp_path / "out").exists()
 
 

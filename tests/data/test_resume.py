@@ -13,6 +13,8 @@ import psycopg
 import pytest
 from tests_support import command
 
+from bench.cli.options import TargetOptions
+from bench.cli.seeding import SeedRequest, seed_url
 from bench.data import lanes, loader
 from bench.data.blocks import DataSet, Rows
 from bench.data.lanes import Lane, Plan
@@ -188,19 +190,35 @@ def test_a_server_that_stays_away_ends_the_load(monkeypatch: pytest.MonkeyPatch)
         Lane(gone, data).load(next(iter(data.blocks())))
 
 
-def test_a_second_load_at_the_same_time_is_refused(monkeypatch: pytest.MonkeyPatch, fresh_database: str):
+def test_a_second_load_at_the_same_time_is_refused_and_removes_nothing(
+    monkeypatch: pytest.MonkeyPatch, copy_of_tiny: str
+):
+    """The first one's session, held by hand; --fresh --yes of the second would otherwise drop what the first loads."""
     monkeypatch.setattr(journal, "_LOCK_WAIT_S", 0.3)
-    waits: list[str] = []
-    with psycopg.connect(fresh_database, autocommit=True) as other:
-        Journal.of(other, "postgres").share()
+    request = SeedRequest(TINY, fresh=True, yes=True)
+    with psycopg.connect(copy_of_tiny, autocommit=True) as first:
+        Journal.of(first, "postgres").share()
         with pytest.raises(TargetError, match="another load is at work"):
-            load(
-                everywhere(fresh_database),
-                load_schema("pg", REGIONS, AS_OF),
-                DataSet(TINY),
-                progress=lambda progress: waits.append(progress.phase),
-            )
-    assert waits == ["wait"]
+            seed_url(TargetOptions(copy_of_tiny, (), None, None), request)
+        assert first.execute("SELECT count(*) FROM orders").fetchone() == (400,)
+
+
+def test_a_lane_that_comes_back_to_another_load_is_turned_away(fresh_database: str):
+    data = DataSet(TINY)
+    with psycopg.connect(fresh_database, autocommit=True) as connection:
+        for stage in BEFORE_LOAD:
+            for ddl in load_schema("pg", REGIONS, AS_OF).stage(stage):
+                connection.execute(ddl.sql.encode())
+        number, done = Journal.of(connection, "postgres").open()
+        assert Journal.of(connection, "postgres").open() == (number, done)
+        lane = Lane(Plan(everywhere(fresh_database), "postgres", TINY, number), data)
+        blocks = list(data.blocks())
+        lane.load(blocks[0])
+        connection.execute("UPDATE shopbench_load SET first_unit = first_unit + 1 WHERE part = 'load'")
+        with pytest.raises(TargetError, match="another load has taken over"):
+            lane.load(blocks[1])
+        lane.close()
+        assert connection.execute("SELECT count(*) FROM products").fetchone() == (0,)
 
 
 def test_rows_of_somebody_else_are_noticed(fresh_database: str):
@@ -226,8 +244,9 @@ def test_each_regions_rows_go_through_its_own_gateway(server: EmbeddedServer):
                     for ddl in schema.stage(stage):
                         connection.execute(ddl.sql.encode())
                 Journal.of(connection, "postgres").open()
+                connection.execute("UPDATE shopbench_load SET first_unit = 7 WHERE part = 'load'")
         data = DataSet(TINY)
-        lane = Lane(Plan({r: server.url(n) for r, n in zip(REGIONS, names)}, "postgres", TINY), data)
+        lane = Lane(Plan({r: server.url(n) for r, n in zip(REGIONS, names)}, "postgres", TINY, 7), data)
         for block in data.blocks():
             lane.load(block)
         lane.close()

@@ -5,9 +5,9 @@
 SELECT 1 FROM pg_catalog.pg_database WHERE datname = %(name)s
 
 -- name: databases_like
--- Databases whose name begins so; seeds are kept as databases of their own.
+-- Databases whose name begins so, the oldest first; seeds are kept as databases of their own.
 -- params: prefix text
-SELECT datname FROM pg_catalog.pg_database WHERE left(datname, length(%(prefix)s)) = %(prefix)s ORDER BY datname
+SELECT datname FROM pg_catalog.pg_database WHERE left(datname, length(%(prefix)s)) = %(prefix)s ORDER BY oid
 
 -- name: meta_exists
 -- Whether bench has put its mark on this database.

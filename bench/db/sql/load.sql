@@ -15,11 +15,23 @@ SELECT 1 FROM information_schema.tables WHERE table_schema = 'public' AND table_
 -- name: load_journal_read
 SELECT part, first_unit, row_count FROM shopbench_load
 
--- name: load_claim
--- Enters a unit of work, in the transaction that does it; no row comes back when it was done before.
--- params: part text, first_unit bigint, row_count bigint
+-- name: load_begin
+-- Gives a load its number, which it keeps when it is resumed.
+-- params: load bigint
 INSERT INTO shopbench_load (part, first_unit, row_count)
-VALUES (%(part)s, %(first_unit)s, %(row_count)s)
+SELECT 'load', %(load)s::BIGINT, 0
+ WHERE NOT EXISTS (SELECT 1 FROM shopbench_load WHERE part = 'load')
+
+-- name: load_is_at_work
+-- params: load bigint
+SELECT 1 FROM shopbench_load WHERE part = 'load' AND first_unit = %(load)s::BIGINT
+
+-- name: load_claim
+-- Enters a unit of work, in the transaction that does it; no row comes back when it was done before, or by another load.
+-- params: load bigint, part text, first_unit bigint, row_count bigint
+INSERT INTO shopbench_load (part, first_unit, row_count)
+SELECT %(part)s::VARCHAR(64), %(first_unit)s::BIGINT, %(row_count)s::BIGINT
+ WHERE EXISTS (SELECT 1 FROM shopbench_load WHERE part = 'load' AND first_unit = %(load)s::BIGINT)
 ON CONFLICT (part, first_unit) DO NOTHING
 RETURNING first_unit
 
