@@ -12,6 +12,7 @@ from bench.cli.room import DEFAULT_VARIANT, make_room, require_dialect
 from bench.cli.seed_progress import SeedProgress
 from bench.data.blocks import DataSet
 from bench.data.loader import LoadOptions, LoadReport, finish, load, with_parents
+from bench.data.notes import LOADING, loading_notes
 from bench.data.spec import SeedSpec
 from bench.db.admin import Admin
 from bench.db.bulk import explained
@@ -23,7 +24,7 @@ from bench.db.model import Model
 from bench.errors import TargetError, UsageError
 from bench.units import format_duration
 
-LOADING, READY, PARTIAL = "loading", "ready", "partial"
+READY, PARTIAL = "ready", "partial"
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,7 @@ def seed_url(options: TargetOptions, request: SeedRequest) -> Mapping[str, str]:
             Journal.of(connection, dialect.name).lock(
                 lambda: console.note("waiting   for the sessions of another load to end")
             )
-        identity = identity_of(schema, request)
+        identity = loading_notes(schema, request.spec, request.how.tables)
         if not _is_to_go_on(admin, identity, place_of(first), request):
             make_room(admin, schema, place_of(first), fresh=request.fresh, yes=request.yes)
         elif admin.meta().get("state") != LOADING:
@@ -64,24 +65,6 @@ def seed_url(options: TargetOptions, request: SeedRequest) -> Mapping[str, str]:
         with explained("closing the load"):
             finish(first, schema)
         return admin.meta()
-
-
-def identity_of(schema: Schema, request: SeedRequest) -> dict[str, str]:
-    """Return the notes that tell one load from another; a load goes on only where all are the same."""
-    spec, tables = request.spec, request.how.tables
-    return {
-        "created_by": "bench",
-        "state": LOADING,
-        "variant": schema.variant,
-        "schema_version": str(schema.model.version),
-        "schema_fingerprint": schema.fingerprint,
-        "regions": ",".join(schema.regions),
-        "scale": spec.scale,
-        "data_seed": str(spec.seed),
-        "as_of": spec.as_of.isoformat(),
-        "data_fingerprint": spec.fingerprint,
-        "only": ",".join(sorted(tables)) if tables is not None else "",
-    }
 
 
 def chosen_tables(text: str | None, model: Model) -> frozenset[str] | None:

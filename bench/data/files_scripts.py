@@ -12,6 +12,7 @@ from itertools import groupby
 from pathlib import Path
 from urllib.parse import quote
 
+from bench.data.notes import loading_notes
 from bench.data.spec import SeedSpec
 from bench.db import scripts as text
 from bench.db.ddl import Ddl, Schema
@@ -85,24 +86,6 @@ def scripts(schema: Schema, contents: Contents, base: str, extra: Mapping[str, s
     return found
 
 
-def loading_notes(schema: Schema, contents: Contents) -> dict[str, str]:
-    """Return what a database that is being loaded says of itself, as `bench seed` writes it."""
-    spec = contents.spec
-    return {
-        "created_by": "bench",
-        "state": "loading",
-        "variant": schema.variant,
-        "schema_version": str(schema.model.version),
-        "schema_fingerprint": schema.fingerprint,
-        "regions": ",".join(schema.regions),
-        "scale": spec.scale,
-        "data_seed": str(spec.seed),
-        "as_of": spec.as_of.isoformat(),
-        "data_fingerprint": spec.fingerprint,
-        "only": ",".join(contents.only or ()),
-    }
-
-
 def _load_sql(schema: Schema, contents: Contents, extra: Mapping[str, str]) -> str:
     copies: list[str] = []
     for table, files in groupby(contents.files, lambda file: file.table):
@@ -122,7 +105,7 @@ def _load_sql(schema: Schema, contents: Contents, extra: Mapping[str, str]) -> s
 
 def _begin(schema: Schema, contents: Contents) -> str:
     # Types and sequences first: where they are there already, the script ends before it touches the mark.
-    marks = text.notes(loading_notes(schema, contents), schema.dialect)
+    marks = text.notes(loading_notes(schema, contents.spec, contents.only), schema.dialect)
     return text.script([*schema.stage("prepare"), text.MAKE_MARK, *marks])
 
 
