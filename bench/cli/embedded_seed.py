@@ -64,7 +64,11 @@ def _load(server: EmbeddedServer, admin: Admin, seed: str, schema: Schema, reque
             console.note("removing  a load of other data that did not finish")
             admin.drop_database(leftover)
         admin.create_database(loading)
-    _load_in_child(server.url(loading), schema, request)
+    try:
+        _load_in_child(server.url(loading), schema, request)
+    except KeyboardInterrupt:
+        console.note("interrupted: the same command goes on from here")
+        raise
     admin.rename_database(loading, seed)
 
 
