@@ -44,8 +44,8 @@ class Conflict(Exception):
 class RetryObserver(Protocol):
     """Told of each attempt that did not commit and will be repeated or given up."""
 
-    def retry(self, statement: str, reason: str, wasted_ns: int) -> None:
-        """Record one ended attempt with the time it took and the back-off after it."""
+    def retry(self, statement: str, reason: str, wasted_ns: int, key: str) -> None:
+        """Record one ended attempt with the time it took and the back-off after it, and the transaction's key."""
         ...
 
     def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
@@ -93,6 +93,8 @@ class Transaction:
     explicit: bool = True
     resolve: Body | None = None
     """Returns the body's value when the earlier COMMIT turns out to have happened, else None."""
+    key: str = ""
+    """What it contends for, such as the SKU of a hot item: retries are kept by it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,7 +145,7 @@ class Retrier:
             unknown = unknown or refusal.action == "ambiguous"
             pause = self._pause(refusal, attempts, deadline, rng)
             wasted = clock() - began + int((pause or 0.0) * NS_PER_S)
-            self.observer.retry(self.session.current, refusal.reason, wasted)
+            self.observer.retry(self.session.current, refusal.reason, wasted, transaction.key)
             if pause is None:
                 found = self._look_once_more(transaction) if unknown else None
                 if found is not None:

@@ -25,7 +25,7 @@ def arrival_seed(seed: int, number: int) -> int:
 
 @dataclass(slots=True)
 class _Region:
-    queue: "SimpleQueue[tuple[Arrival, int] | None]" = field(default_factory=SimpleQueue)
+    queue: "SimpleQueue[Arrival | None]" = field(default_factory=SimpleQueue)
     busy: int = 0
 
 
@@ -58,22 +58,20 @@ class OpenSource:
             due_ns = origin_ns + due
             wait_until(due_ns)
             name, where = self._sessions[session], self._names[region]
-            arrival = Arrival(number, name, phase, due_ns, arrival_seed(self._seed, number))
+            seed = arrival_seed(self._seed, number)
             self._recorder.offered(ArrivalLabel(where, name), phase)
-            self._regions[where].queue.put((arrival, time.perf_counter_ns()))
+            self._regions[where].queue.put(Arrival(number, name, phase, due_ns, seed, time.perf_counter_ns()))
 
     def next(self, region: str) -> Arrival | None:
         """Return the next arrival of the region, waiting for it; None once the source is closed."""
         place = self._regions[region]
-        item = place.queue.get()
-        if item is None:
+        arrival: Arrival | None = place.queue.get()
+        if arrival is None:
             return None
-        arrival: Arrival = item[0]
-        dispatched: int = item[1]
         place.busy += 1
         now = time.perf_counter_ns()
         label = ArrivalLabel(region, arrival.session)
-        self._recorder.started(label, arrival.phase, now - arrival.due_ns, dispatched - arrival.due_ns)
+        self._recorder.started(label, arrival.phase, now - arrival.due_ns, arrival.dispatched_ns - arrival.due_ns)
         return arrival
 
     def done(self, region: str) -> None:
@@ -85,9 +83,10 @@ class OpenSource:
         dropped = 0
         for name, place in self._regions.items():
             while not place.queue.empty():
-                item = place.queue.get()
-                if item is not None:
-                    self._recorder.dropped(ArrivalLabel(name, item[0].session), item[0].phase)
+                arrival = place.queue.get()
+                if arrival is not None:
+                    waited = time.perf_counter_ns() - arrival.due_ns
+                    self._recorder.dropped(ArrivalLabel(name, arrival.session), arrival.phase, waited)
                     dropped += 1
             for _ in range(users.get(name, 0)):
                 place.queue.put(None)

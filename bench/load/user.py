@@ -14,7 +14,7 @@ import gevent
 from bench.db.retry import Done, Retrier, RetryPolicy, Transaction
 from bench.db.session import Effects, Session
 from bench.load import locust
-from bench.metrics.frame import ATTEMPT, JournalEntry, OutcomeKind, SlowSample
+from bench.metrics.frame import ATTEMPT, Contender, JournalEntry, OutcomeKind, SlowSample
 from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, TransactionLabel
 from bench.units import NS_PER_MS, NS_PER_S
 
@@ -28,6 +28,8 @@ class Arrival:
     phase: int
     due_ns: int
     seed: int
+    dispatched_ns: int = 0
+    """When it was handed to the pool of users; 0 where nothing hands it out (closed model)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,8 +96,12 @@ class ShopUser(locust.User):
         self._transaction = ""
         self._phase = 0
         self._lag_ns = 0
+        self._dispatch_ns = 0
+        self._due_ns = 0
         self._has_failed = False
         self._trail: list[tuple[str, float]] = []
+        self._reasons: list[str] = []
+        self._attempts_ns = 0
         self.session = kit.connect(self)
         self._retrier = Retrier(self.session, kit.policy, kit.effects, self)
 
@@ -144,7 +150,9 @@ class ShopUser(locust.User):
     def _play(self, arrival: Arrival) -> None:
         started = time.perf_counter_ns()
         self._phase = arrival.phase
+        self._due_ns = arrival.due_ns
         self._lag_ns = started - arrival.due_ns
+        self._dispatch_ns = max(0, arrival.dispatched_ns - arrival.due_ns) if arrival.dispatched_ns else 0
         self._has_failed = False
         outcome = "unfinished"
         try:
@@ -163,18 +171,18 @@ class ShopUser(locust.User):
         service time plus the session's schedule lag.
         """
         self._transaction = name
-        self._trail = []
+        self._trail, self._reasons, self._attempts_ns = [], [], 0
         started = time.perf_counter_ns()
         try:
             done = self._retrier.run(transaction, rng)
         except gevent.GreenletExit:
             # Stopped at the end of the run: it counts as at least this long, it does not vanish.
-            self._record(name, Done("unfinished", "failure", 1, started, time.perf_counter_ns()))
+            self._record(name, Done("unfinished", "failure", 1, started, time.perf_counter_ns()), transaction.key)
             raise
-        self._record(name, done)
+        self._record(name, done, transaction.key)
         return done
 
-    def _record(self, name: str, done: Done) -> None:
+    def _record(self, name: str, done: Done, key: str) -> None:
         self._has_failed = self._has_failed or done.kind == "failure"
         service = done.ended_ns - done.started_ns
         recorder = self.equipment.recorder
@@ -182,9 +190,10 @@ class ShopUser(locust.User):
         recorder.transaction(label, self._phase, service + self._lag_ns, service, done.attempts)
         response_ms = (service + self._lag_ns) / NS_PER_MS
         if recorder.is_slow(response_ms):
-            recorder.slow(self._slow_sample(name, done, response_ms))
+            recorder.slow(self._slow_sample(name, done, response_ms, key))
 
-    def _slow_sample(self, name: str, done: Done, response_ms: float) -> SlowSample:
+    def _slow_sample(self, name: str, done: Done, response_ms: float, key: str) -> SlowSample:
+        service_ns = done.ended_ns - done.started_ns
         return SlowSample(
             elapsed_s=(done.ended_ns - self.equipment.origin_ns) / NS_PER_S,
             phase=self.equipment.phases[self._phase],
@@ -192,14 +201,28 @@ class ShopUser(locust.User):
             transaction=name,
             outcome=done.outcome,
             response_ms=response_ms,
-            service_ms=(done.ended_ns - done.started_ns) / NS_PER_MS,
+            service_ms=service_ns / NS_PER_MS,
             attempts=done.attempts,
             statements=tuple(self._trail),
+            dispatch_ms=self._dispatch_ns / NS_PER_MS,
+            wait_ms=(self._lag_ns - self._dispatch_ns) / NS_PER_MS,
+            backoff_ms=max(0, service_ns - self._attempts_ns) / NS_PER_MS,
+            reasons=tuple(self._reasons),
+            key=key,
         )
 
     def acknowledge(self, entry: JournalEntry) -> None:
         """Put an acknowledged order in the journal."""
         self.equipment.recorder.order(entry)
+
+    def contend(self, key: str, done: Done | None) -> None:
+        """Record what became of this session's wish for something scarce; None when it did not get as far as to ask."""
+        origin = self.equipment.origin_ns
+        outcome, attempts, ended = (
+            ("gave_up", 0, time.perf_counter_ns()) if done is None else (done.outcome, done.attempts, done.ended_ns)
+        )
+        arrived_s, ended_s = (self._due_ns - origin) / NS_PER_S, (ended - origin) / NS_PER_S
+        self.equipment.recorder.contender(Contender(self.region, key, arrived_s, ended_s, outcome, attempts))
 
     @property
     def elapsed_s(self) -> float:
@@ -215,11 +238,13 @@ class ShopUser(locust.User):
 
     def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
         """Record one attempt of this user's transaction."""
+        self._attempts_ns += ended_ns - started_ns
         recorder = self.equipment.recorder
         label = recorder.statement_label(StatementLabel(self.region, self._transaction, ATTEMPT))
         recorder.statement(label, self._phase, ended_ns - started_ns, ok)
 
-    def retry(self, statement: str, reason: str, wasted_ns: int) -> None:
-        """Record an ended attempt of this user's transaction."""
-        label = RetryLabel(self._phase, self.region, self._transaction, statement, reason)
+    def retry(self, statement: str, reason: str, wasted_ns: int, key: str = "") -> None:
+        """Record an ended attempt of this user's transaction, and what it contended for."""
+        self._reasons.append(reason)
+        label = RetryLabel(self._phase, self.region, self._transaction, statement, reason, key)
         self.equipment.recorder.retry(label, wasted_ns)

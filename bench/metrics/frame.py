@@ -52,13 +52,17 @@ class StatementCell:
 
 @dataclass(frozen=True, slots=True)
 class RetryCell:
-    """Attempts that the server ended, by reason; ``wasted_ns`` is their time and the back-off that followed."""
+    """Attempts that the server ended, by reason; ``wasted_ns`` is their time and the back-off that followed.
+
+    ``key`` is what the transaction contended for, as its workload names it (a SKU); empty where it named nothing.
+    """
 
     phase: str
     region: str
     transaction: str
     statement: str
     reason: str
+    key: str
     count: int
     wasted_ns: int
 
@@ -94,6 +98,52 @@ class GeneratorCell:
     users: int
     busy: int
     queued: int
+    worker: str = ""
+    """Which worker process it is the state of; empty where there is one process."""
+
+
+@dataclass(frozen=True, slots=True)
+class Contender:
+    """One buyer who came for something scarce: when it should have begun, when it had its answer, and which answer.
+
+    Times are seconds since the start of the run; ``key`` names what was wanted.
+    """
+
+    region: str
+    key: str
+    arrived_s: float
+    ended_s: float
+    outcome: str
+    attempts: int
+
+
+@dataclass(frozen=True, slots=True)
+class Counter:
+    """One of the server's cumulative counters at a moment: ``start`` of the run, or the end of the phase of that name.
+
+    ``kind`` says what ``name`` names (``statement``, ``index``, ``table``, ``database``, ``wait``, ``lock``); ``region`` is
+    that of the node that was asked, empty for a server that stands in one place.
+    """
+
+    moment: str
+    elapsed_s: float
+    region: str
+    kind: str
+    name: str
+    metric: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One rule of the audit, looked at while the run went on, from one snapshot begun at ``elapsed_s``."""
+
+    elapsed_s: float
+    took_ms: float
+    rule: str
+    passed: bool
+    violations: int
+    detail: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +163,9 @@ class Frame:
     journal: tuple["JournalEntry", ...] = ()
     events: tuple["Event", ...] = ()
     slow: tuple["SlowSample", ...] = ()
+    contenders: tuple[Contender, ...] = ()
+    counters: tuple[Counter, ...] = ()
+    checks: tuple[Check, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,7 +205,12 @@ class Event:
 
 @dataclass(frozen=True, slots=True)
 class SlowSample:
-    """One of the slowest transactions of a frame, with where its time went (statement name, ms)."""
+    """One of the slowest transactions of a frame, with where its time went.
+
+    ``response_ms`` = ``dispatch_ms`` (the generator handed its session out late) + ``wait_ms`` (no user was free) +
+    ``service_ms``; the service time is that of its ``statements`` (name, ms), of the back-off between attempts, and of the
+    client itself.  ``reasons`` are those of the attempts that ended without a commit; ``key`` is what it contended for.
+    """
 
     elapsed_s: float
     phase: str
@@ -163,3 +221,8 @@ class SlowSample:
     service_ms: float
     attempts: int
     statements: tuple[tuple[str, float], ...]
+    dispatch_ms: float = 0.0
+    wait_ms: float = 0.0
+    backoff_ms: float = 0.0
+    reasons: tuple[str, ...] = ()
+    key: str = ""

@@ -6,7 +6,7 @@ switches only where a greenlet waits.
 """
 
 from array import array
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from heapq import heappush, heappushpop
 from typing import Generic, NamedTuple, TypeVar
@@ -16,6 +16,9 @@ import numpy.typing as npt
 
 from bench.metrics.frame import (
     ArrivalCell,
+    Check,
+    Contender,
+    Counter,
     Event,
     Frame,
     GeneratorCell,
@@ -29,6 +32,12 @@ from bench.metrics.frame import (
 from bench.metrics.histogram import Histogram
 
 SLOWEST_KEPT = 5
+KEYS_KEPT = 100
+"""Keys of retries told apart in one frame: hot ones repeat, and the rest must not fill the store."""
+OTHER_KEYS = "(other)"
+CONTENDERS_KEPT = 20_000
+DROPPED = "dropped"
+"""The outcome of a session that was never started."""
 
 Ints = npt.NDArray[np.int64]
 Label = TypeVar("Label", bound=tuple[str, ...])
@@ -59,6 +68,7 @@ class RetryLabel(NamedTuple):
     transaction: str
     statement: str
     reason: str
+    key: str
 
 
 class ArrivalLabel(NamedTuple):
@@ -120,6 +130,18 @@ class _Count:
     dropped: int = 0
 
 
+@dataclass(slots=True)
+class _Notes:
+    """What is kept as it comes: one record each, not a sample of many."""
+
+    journal: list[JournalEntry] = field(default_factory=list)
+    events: list[Event] = field(default_factory=list)
+    slow: list[tuple[float, int, SlowSample]] = field(default_factory=list)
+    contenders: list[Contender] = field(default_factory=list)
+    counters: list[Counter] = field(default_factory=list)
+    checks: list[Check] = field(default_factory=list)
+
+
 class Recorder:
     """Takes samples from users and hands out a frame a second.  ``phases`` are the phases' names by number."""
 
@@ -130,10 +152,9 @@ class Recorder:
         self._arrivals: _Samples[ArrivalLabel] = _Samples(2)
         self._counts: dict[tuple[ArrivalLabel, int], _Count] = {}
         self._retries: dict[RetryLabel, list[int]] = {}
-        self._slow: list[tuple[float, int, SlowSample]] = []
+        self._notes = _Notes()
+        self._keys: set[str] = set()
         self._serial = 0
-        self._journal: list[JournalEntry] = []
-        self._events: list[Event] = []
         self.statement_label = self._statements.number
 
     def transaction(
@@ -156,7 +177,12 @@ class Recorder:
         oks.append(ok)
 
     def retry(self, label: RetryLabel, wasted_ns: int) -> None:
-        """Record an attempt that ended without a commit."""
+        """Record an attempt that ended without a commit; of many keys in one frame only the first are told apart."""
+        if label.key and label.key not in self._keys:
+            if len(self._keys) < KEYS_KEPT:
+                self._keys.add(label.key)
+            else:
+                label = label._replace(key=OTHER_KEYS)
         cell = self._retries.setdefault(label, [0, 0])
         cell[0] += 1
         cell[1] += wasted_ns
@@ -173,33 +199,48 @@ class Recorder:
         lags.append(lag_ns)
         dispatches.append(dispatch_ns)
 
-    def dropped(self, label: ArrivalLabel, phase: int) -> None:
-        """Record an arrival that will never be started."""
+    def dropped(self, label: ArrivalLabel, phase: int, waited_ns: int) -> None:
+        """Record an arrival that will never be started; it has waited so long, and would have gone on to wait."""
         self._count(label, phase).dropped += 1
+        outcome = TransactionLabel(label.region, f"session:{label.session}", DROPPED, "failure")
+        self.transaction(outcome, phase, waited_ns, 0, 0)
 
     def _count(self, label: ArrivalLabel, phase: int) -> _Count:
         return self._counts.setdefault((label, phase), _Count())
 
     def order(self, entry: JournalEntry) -> None:
         """Record an order that the server acknowledged."""
-        self._journal.append(entry)
+        self._notes.journal.append(entry)
 
     def event(self, event: Event) -> None:
         """Record a mark on the timeline."""
-        self._events.append(event)
+        self._notes.events.append(event)
+
+    def contender(self, contender: Contender) -> None:
+        """Record what became of a buyer of something scarce; beyond ``CONTENDERS_KEPT`` in one frame they are left out."""
+        if len(self._notes.contenders) < CONTENDERS_KEPT:
+            self._notes.contenders.append(contender)
+
+    def counters(self, counters: Iterable[Counter]) -> None:
+        """Record counters of the server."""
+        self._notes.counters.extend(counters)
+
+    def checks(self, checks: Iterable[Check]) -> None:
+        """Record what an audit during the run found."""
+        self._notes.checks.extend(checks)
 
     def is_slow(self, response_ms: float) -> bool:
         """Whether a sample is among the slowest of the frame so far, and worth describing."""
-        return len(self._slow) < SLOWEST_KEPT or response_ms > self._slow[0][0]
+        return len(self._notes.slow) < SLOWEST_KEPT or response_ms > self._notes.slow[0][0]
 
     def slow(self, sample: SlowSample) -> None:
         """Keep one of the slowest samples of the frame."""
         self._serial += 1
         item = (sample.response_ms, self._serial, sample)
-        if len(self._slow) < SLOWEST_KEPT:
-            heappush(self._slow, item)
+        if len(self._notes.slow) < SLOWEST_KEPT:
+            heappush(self._notes.slow, item)
         else:
-            heappushpop(self._slow, item)
+            heappushpop(self._notes.slow, item)
 
     def take(self, number: int, elapsed_s: float, unix_s: float) -> "Batch":
         """Return everything recorded since the last time, and forget it; costs microseconds, whatever was recorded."""
@@ -213,12 +254,10 @@ class Recorder:
             self._arrivals.take(),
             self._counts,
             self._retries,
-            self._journal,
-            self._events,
-            self._slow,
+            self._notes,
         )
         self._counts, self._retries = {}, {}
-        self._journal, self._events, self._slow = [], [], []
+        self._notes, self._keys = _Notes(), set()
         return batch
 
 
@@ -235,12 +274,11 @@ class Batch:
     arrivals: _Samples[ArrivalLabel]
     counts: dict[tuple[ArrivalLabel, int], _Count]
     retries: dict[RetryLabel, list[int]]
-    journal: list[JournalEntry]
-    events: list[Event]
-    slow: list[tuple[float, int, SlowSample]]
+    notes: _Notes
 
     def fold(self, generator: GeneratorCell | None, server: dict[str, float]) -> Frame:
         """Return the frame of these samples."""
+        notes = self.notes
         return Frame(
             number=self.number,
             elapsed_s=self.elapsed_s,
@@ -251,9 +289,12 @@ class Batch:
             arrivals=tuple(self._arrival_cells()),
             generator=generator,
             server=server,
-            journal=tuple(self.journal),
-            events=tuple(self.events),
-            slow=tuple(sample for _, _, sample in sorted(self.slow, reverse=True)),
+            journal=tuple(notes.journal),
+            events=tuple(notes.events),
+            slow=tuple(sample for _, _, sample in sorted(notes.slow, reverse=True)),
+            contenders=tuple(notes.contenders),
+            counters=tuple(notes.counters),
+            checks=tuple(notes.checks),
         )
 
     def _transaction_cells(self) -> Iterator[TransactionCell]:
@@ -277,8 +318,8 @@ class Batch:
 
     def _retry_cells(self) -> Iterator[RetryCell]:
         for label, (count, wasted) in self.retries.items():
-            phase, region, transaction, statement, reason = label
-            yield RetryCell(self.phases[phase], region, transaction, statement, reason, count, wasted)
+            phase, region, transaction, statement, reason, key = label
+            yield RetryCell(self.phases[phase], region, transaction, statement, reason, key, count, wasted)
 
     def _arrival_cells(self) -> Iterator[ArrivalCell]:
         counts = dict(self.counts)

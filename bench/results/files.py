@@ -11,6 +11,7 @@ from urllib.parse import quote
 from bench.errors import UsageError
 from bench.results import versions
 from bench.results.store import MANIFEST_NAME, STORE_NAME
+from bench.results.tables import UPGRADES
 
 
 def connect(folder: Path) -> tuple[sqlite3.Connection, tempfile.TemporaryDirectory[str] | None]:
@@ -48,7 +49,10 @@ def _open(store: Path) -> sqlite3.Connection:
         db.close()
         raise
     try:
-        versions.check_version(f"'{store}'", int(rows.get("format_version", "0")), versions.STORE_VERSION)
+        found = int(rows.get("format_version", "0"))
+        versions.check_version(f"'{store}'", found, versions.STORE_VERSION)
+        for version in range(found, versions.STORE_VERSION):
+            db.executescript(UPGRADES[version])
     except BaseException:
         db.close()
         raise

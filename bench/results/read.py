@@ -19,6 +19,9 @@ from bench.errors import UsageError
 from bench.metrics.frame import (
     ATTEMPT,
     ArrivalCell,
+    Check,
+    Contender,
+    Counter,
     Event,
     GeneratorCell,
     JournalEntry,
@@ -140,8 +143,8 @@ class Run:
     def retries(self) -> tuple[RetryCell, ...]:
         """Aborted attempts merged over the frames."""
         query = """
-            SELECT phase, region, transaction_name, statement, reason, sum(count), sum(wasted_ns) FROM retries
-            GROUP BY 1, 2, 3, 4, 5 ORDER BY 1, 2, 3, 4, 5
+            SELECT phase, region, transaction_name, statement, reason, key, sum(count), sum(wasted_ns) FROM retries
+            GROUP BY 1, 2, 3, 4, 5, 6 ORDER BY 1, 2, 3, 4, 5, 6
         """
         return tuple(RetryCell(*row) for row in self.rows(query))
 
@@ -159,8 +162,8 @@ class Run:
     def generator(self) -> tuple[tuple[float, GeneratorCell], ...]:
         """The state of the generator: (end of the frame in s, cell) in order of time."""
         query = """
-            SELECT elapsed_s, cpu_share, stall_ms, gc_ms, users, busy, queued
-            FROM generator JOIN frames USING (frame) ORDER BY frame
+            SELECT elapsed_s, cpu_share, stall_ms, gc_ms, users, busy, queued, worker
+            FROM generator JOIN frames USING (frame) ORDER BY frame, worker
         """
         return tuple((elapsed_s, GeneratorCell(*cell)) for elapsed_s, *cell in self.rows(query))
 
@@ -201,13 +204,29 @@ class Run:
     def slow(self, limit: int = 20) -> tuple[SlowSample, ...]:
         """Return the slowest transactions of the run, slowest first."""
         query = """
-            SELECT elapsed_s, phase, region, transaction_name, outcome, response_ms, service_ms, attempts, statements
+            SELECT elapsed_s, phase, region, transaction_name, outcome, response_ms, service_ms, attempts, statements,
+                   dispatch_ms, wait_ms, backoff_ms, reasons, key
             FROM slow ORDER BY response_ms DESC LIMIT ?
         """
-        return tuple(
-            SlowSample(*(*row[:-1], tuple((name, ms) for name, ms in json.loads(row[-1]))))
-            for row in self.rows(query, limit)
-        )
+        return tuple(_slow_sample(row) for row in self.rows(query, limit))
+
+    @cached_property
+    def contenders(self) -> tuple[Contender, ...]:
+        """The buyers of something scarce, in the order in which they should have begun."""
+        query = "SELECT region, key, arrived_s, ended_s, outcome, attempts FROM contenders ORDER BY arrived_s"
+        return tuple(Contender(*row) for row in self.rows(query))
+
+    @cached_property
+    def counters(self) -> tuple[Counter, ...]:
+        """The server's cumulative counters at the start and at the end of each phase, in order of time."""
+        query = "SELECT moment, elapsed_s, region, kind, name, metric, value FROM counters ORDER BY elapsed_s, rowid"
+        return tuple(Counter(*row) for row in self.rows(query))
+
+    @cached_property
+    def checks(self) -> tuple[Check, ...]:
+        """What the audit found while the run went on, in order of time."""
+        query = "SELECT elapsed_s, took_ms, rule, passed, violations, detail FROM checks ORDER BY elapsed_s, rowid"
+        return tuple(Check(at, took, rule, bool(ok), *rest) for at, took, rule, ok, *rest in self.rows(query))
 
     @cached_property
     def server(self) -> dict[str, tuple[tuple[float, float], ...]]:
@@ -246,6 +265,12 @@ class Run:
 
     def _one(self, query: str) -> Any:
         return next(self.rows(query), None)
+
+
+def _slow_sample(row: Any) -> SlowSample:
+    *labels, statements, dispatch_ms, wait_ms, backoff_ms, reasons, key = row
+    trail = tuple((name, ms) for name, ms in json.loads(statements))
+    return SlowSample(*(*labels, trail, dispatch_ms, wait_ms, backoff_ms, tuple(json.loads(reasons)), key))
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -15,9 +15,10 @@ from types import TracebackType
 from typing import Literal, Self
 
 from bench.errors import UsageError
-from bench.metrics.frame import Frame, JournalEntry, SlowSample
+from bench.metrics.frame import Frame
 from bench.metrics.outcome import Finding, StockRow
 from bench.results.manifest import Manifest
+from bench.results.rows import Row, TableRows, frame_rows
 from bench.results.tables import DDL, INSERTS, REPLACE_OUTCOME
 from bench.results.versions import STORE_VERSION
 from bench.stats.validity import Validity
@@ -27,8 +28,6 @@ Status = Literal["complete", "interrupted", "target_lost", "crashed"]
 
 STORE_NAME = "run.sqlite"
 MANIFEST_NAME = "manifest.json"
-
-Row = tuple[object, ...]
 
 _PACKAGES = ("bench", "bench.reports", "bench.scenarios", "bench.schema", "bench.workloads")
 
@@ -60,8 +59,13 @@ class RunWriter:
         number = frame.number
         with self._transaction() as db:
             db.execute(INSERTS["frames"], (number, frame.elapsed_s, frame.unix_s))
-            for table, rows in _frame_rows(frame):
-                db.executemany(INSERTS[table], ((number, *row) for row in rows))
+            _insert(db, number, frame_rows(frame))
+
+    def write_rows(self, number: int, elapsed_s: float, unix_s: float, parts: Iterable[TableRows]) -> None:
+        """Store one frame that other processes have recorded: their rows side by side, which readers add up."""
+        with self._transaction() as db:
+            db.execute(INSERTS["frames"], (number, elapsed_s, unix_s))
+            _insert(db, number, parts)
 
     def write_stock(self, rows: Iterable[StockRow]) -> None:
         """Store the stock of the sale, in place of what was stored before."""
@@ -115,6 +119,11 @@ class RunWriter:
             raise
 
 
+def _insert(db: sqlite3.Connection, number: int, parts: Iterable[TableRows]) -> None:
+    for table, rows in parts:
+        db.executemany(INSERTS[table], ((number, *row) for row in rows))
+
+
 def _create(path: Path) -> sqlite3.Connection:
     # Reading an active store never blocks its writer in WAL mode; the timeout is for the moment of closing.
     # Frames are written off the event loop's thread, one after another; SQLite serialises calls by itself.
@@ -127,68 +136,6 @@ def _create(path: Path) -> sqlite3.Connection:
     meta = f"INSERT INTO meta VALUES ('format_version', '{STORE_VERSION}');"  # noqa: S608 - a constant
     db.executescript(f"BEGIN; {DDL} {meta} COMMIT;")
     return db
-
-
-def _frame_rows(frame: Frame) -> Iterator[tuple[str, Iterable[Row]]]:
-    yield from _cell_rows(frame)
-    if frame.generator is not None:
-        g = frame.generator
-        yield "generator", [(g.cpu_share, g.stall_ms, g.gc_ms, g.users, g.busy, g.queued)]
-    yield "server", frame.server.items()
-    yield "journal", map(_order_row, frame.journal)
-    yield "events", ((e.elapsed_s, e.kind, e.detail, e.region) for e in frame.events)
-    yield "slow", map(_slow_row, frame.slow)
-
-
-def _cell_rows(frame: Frame) -> Iterator[tuple[str, Iterable[Row]]]:
-    yield (
-        "transactions",
-        (
-            (
-                c.phase,
-                c.region,
-                c.name,
-                c.outcome,
-                c.kind,
-                c.count,
-                c.attempts,
-                c.response.to_bytes(),
-                c.service.to_bytes(),
-            )
-            for c in frame.transactions
-        ),
-    )
-    yield (
-        "statements",
-        (
-            (c.phase, c.region, c.transaction, c.statement, c.count, c.errors, c.time.to_bytes())
-            for c in frame.statements
-        ),
-    )
-    yield (
-        "retries",
-        ((c.phase, c.region, c.transaction, c.statement, c.reason, c.count, c.wasted_ns) for c in frame.retries),
-    )
-    yield (
-        "arrivals",
-        (
-            (c.phase, c.region, c.session, c.offered, c.started, c.dropped, c.lag.to_bytes(), c.dispatch.to_bytes())
-            for c in frame.arrivals
-        ),
-    )
-
-
-def _order_row(entry: JournalEntry) -> Row:
-    e = entry
-    taken = json.dumps([(t.product_id, t.variant_id, t.warehouse_region, t.units) for t in e.taken])
-    key = (e.region, e.order_id, e.order_number, e.idempotency_key)
-    return (*key, e.total_amount, e.status, e.attempts, e.elapsed_s, taken)
-
-
-def _slow_row(sample: SlowSample) -> Row:
-    s = sample
-    times = (s.response_ms, s.service_ms, s.attempts, json.dumps(s.statements))
-    return (s.elapsed_s, s.phase, s.region, s.transaction, s.outcome, *times)
 
 
 def write_atomically(path: Path, text: str) -> None:

@@ -17,15 +17,16 @@ CREATE TABLE statements (
 );
 CREATE TABLE retries (
     frame INTEGER NOT NULL, phase TEXT NOT NULL, region TEXT NOT NULL, transaction_name TEXT NOT NULL,
-    statement TEXT NOT NULL, reason TEXT NOT NULL, count INTEGER NOT NULL, wasted_ns INTEGER NOT NULL
+    statement TEXT NOT NULL, reason TEXT NOT NULL, key TEXT NOT NULL, count INTEGER NOT NULL, wasted_ns INTEGER NOT NULL
 );
 CREATE TABLE arrivals (
     frame INTEGER NOT NULL, phase TEXT NOT NULL, region TEXT NOT NULL, session TEXT NOT NULL, offered INTEGER NOT NULL,
     started INTEGER NOT NULL, dropped INTEGER NOT NULL, lag BLOB NOT NULL, dispatch BLOB NOT NULL
 );
 CREATE TABLE generator (
-    frame INTEGER PRIMARY KEY, cpu_share REAL NOT NULL, stall_ms REAL NOT NULL, gc_ms REAL NOT NULL,
-    users INTEGER NOT NULL, busy INTEGER NOT NULL, queued INTEGER NOT NULL
+    frame INTEGER NOT NULL, cpu_share REAL NOT NULL, stall_ms REAL NOT NULL, gc_ms REAL NOT NULL,
+    users INTEGER NOT NULL, busy INTEGER NOT NULL, queued INTEGER NOT NULL, worker TEXT NOT NULL,
+    PRIMARY KEY (frame, worker)
 );
 CREATE TABLE server (frame INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL);
 CREATE TABLE journal (
@@ -39,7 +40,24 @@ CREATE TABLE events (
 CREATE TABLE slow (
     frame INTEGER NOT NULL, elapsed_s REAL NOT NULL, phase TEXT NOT NULL, region TEXT NOT NULL,
     transaction_name TEXT NOT NULL, outcome TEXT NOT NULL, response_ms REAL NOT NULL, service_ms REAL NOT NULL,
-    attempts INTEGER NOT NULL, statements TEXT NOT NULL
+    attempts INTEGER NOT NULL, statements TEXT NOT NULL, dispatch_ms REAL NOT NULL, wait_ms REAL NOT NULL,
+    backoff_ms REAL NOT NULL, reasons TEXT NOT NULL, key TEXT NOT NULL
+);
+CREATE TABLE contenders (
+    frame INTEGER NOT NULL, region TEXT NOT NULL, key TEXT NOT NULL, arrived_s REAL NOT NULL, ended_s REAL NOT NULL,
+    outcome TEXT NOT NULL, attempts INTEGER NOT NULL
+);
+CREATE TABLE counters (
+    frame INTEGER NOT NULL, moment TEXT NOT NULL, elapsed_s REAL NOT NULL, region TEXT NOT NULL, kind TEXT NOT NULL,
+    name TEXT NOT NULL, metric TEXT NOT NULL, value REAL NOT NULL
+);
+CREATE TABLE checks (
+    frame INTEGER NOT NULL, elapsed_s REAL NOT NULL, took_ms REAL NOT NULL, rule TEXT NOT NULL, passed INTEGER NOT NULL,
+    violations INTEGER NOT NULL, detail TEXT NOT NULL
+);
+CREATE TABLE workers (
+    worker TEXT PRIMARY KEY, place TEXT NOT NULL, regions TEXT NOT NULL, offset_ns INTEGER NOT NULL, rtt_ns INTEGER NOT NULL,
+    users INTEGER NOT NULL, lost_s REAL, detail TEXT NOT NULL
 );
 CREATE TABLE findings (
     rule TEXT NOT NULL, title TEXT NOT NULL, passed INTEGER NOT NULL, violations INTEGER NOT NULL,
@@ -61,15 +79,33 @@ INSERTS = {
         "frames": 3,
         "transactions": 10,
         "statements": 8,
-        "retries": 8,
+        "retries": 9,
         "arrivals": 9,
-        "generator": 7,
+        "generator": 8,
         "server": 3,
         "journal": 10,
         "events": 5,
-        "slow": 10,
+        "slow": 15,
+        "contenders": 7,
+        "counters": 8,
+        "checks": 7,
+        "workers": 8,
         "findings": 7,
         "stock": 8,
     }.items()
 }
+UPGRADES = {
+    1: """
+        CREATE TEMP VIEW retries AS SELECT *, '' AS key FROM main.retries;
+        CREATE TEMP VIEW generator AS SELECT *, '' AS worker FROM main.generator;
+        CREATE TEMP VIEW slow AS SELECT *, max(0.0, response_ms - service_ms) AS wait_ms, 0.0 AS dispatch_ms,
+            0.0 AS backoff_ms, '[]' AS reasons, '' AS key FROM main.slow;
+        CREATE TEMP TABLE contenders (region, key, arrived_s, ended_s, outcome, attempts);
+        CREATE TEMP TABLE counters (moment, elapsed_s, region, kind, name, metric, value);
+        CREATE TEMP TABLE checks (elapsed_s, took_ms, rule, passed, violations, detail);
+        CREATE TEMP TABLE workers (worker, place, regions, offset_ns, rtt_ns, users, lost_s, detail);
+    """,
+}
+"""What makes the store of an older version look like one of the next: temporary views that stand before its tables."""
+
 REPLACE_OUTCOME = "INSERT OR REPLACE INTO outcome VALUES (1, ?, ?, ?, ?, ?)"

@@ -171,7 +171,7 @@ class Maker:
     def _retries(self, phase):
         pending, self.pending = self.pending, defaultdict(int)
         for (region, reason), count in pending.items():
-            yield RetryCell(phase, region, "checkout", "COMMIT", reason, count, count * 21_000_000)
+            yield RetryCell(phase, region, "checkout", "COMMIT", reason, "", count, count * 21_000_000)
 
     def _arrivals(self, phase, region, busy):
         offered = self.rate * busy
@@ -266,7 +266,7 @@ def write_tiny(path: Path) -> None:
         Frame(
             1, 1.0, 1000.0, cells,
             statements=(StatementCell("steady", "us-east", "checkout", "COMMIT", 5, 2, times(1, 2, 3, 4, 5)),),
-            retries=(RetryCell("steady", "us-east", "checkout", "COMMIT", "serialization_failure", 2, 30 * ms),),
+            retries=(RetryCell("steady", "us-east", "checkout", "COMMIT", "serialization_failure", "", 2, 30 * ms),),
             arrivals=(ArrivalCell("steady", "eu-west", "buy", 2, 2, 0, times(1, 2), times(0, 1)),),
             generator=GeneratorCell(0.25, 8.0, 1.0, 10, 2, 0),
             server={"xact_commit": 10.0},

@@ -121,10 +121,10 @@ def test_a_run_cut_short_in_its_warm_up_has_no_rates():
 
 def test_aborts_by_reason_with_their_cost():
     retries = (
-        RetryCell("steady", "east", "checkout", "COMMIT", "40001", 3, 30_000_000),
-        RetryCell("steady", "west", "checkout", "UPDATE", "40001", 1, 5_000_000),
-        RetryCell("steady", "east", "checkout", "UPDATE", "40P01", 9, 1_000_000),
-        RetryCell("warm-up", "east", "checkout", "UPDATE", "40P01", 100, 1_000_000),
+        RetryCell("steady", "east", "checkout", "COMMIT", "40001", "", 3, 30_000_000),
+        RetryCell("steady", "west", "checkout", "UPDATE", "40001", "", 1, 5_000_000),
+        RetryCell("steady", "east", "checkout", "UPDATE", "40P01", "", 9, 1_000_000),
+        RetryCell("warm-up", "east", "checkout", "UPDATE", "40P01", "", 100, 1_000_000),
     )
     summary = summarise(material(retries=retries))
     assert [(row.reason, row.count, row.wasted_ms) for row in summary.total.aborts] == [

@@ -1,0 +1,82 @@
+"""A frame as rows of the store: what the writer inserts, and what a worker process sends to it.
+
+Values are numbers, text, None and packed histograms, so rows travel between processes as they are.
+"""
+
+import json
+from collections.abc import Iterable, Iterator
+
+from bench.metrics.frame import Check, Contender, Counter, Frame, JournalEntry, SlowSample
+
+Row = tuple[object, ...]
+TableRows = tuple[str, Iterable[Row]]
+
+
+def frame_rows(frame: Frame) -> Iterator[TableRows]:
+    """Yield (table, its rows without the frame's number) for everything that a frame holds."""
+    yield from _cell_rows(frame)
+    if frame.generator is not None:
+        g = frame.generator
+        yield "generator", [(g.cpu_share, g.stall_ms, g.gc_ms, g.users, g.busy, g.queued, g.worker)]
+    yield "server", frame.server.items()
+    yield "journal", map(_order_row, frame.journal)
+    yield "events", ((e.elapsed_s, e.kind, e.detail, e.region) for e in frame.events)
+    yield "slow", map(_slow_row, frame.slow)
+    for table, records in (("contenders", frame.contenders), ("counters", frame.counters), ("checks", frame.checks)):
+        yield table, map(_plain_row, records)
+
+
+def _cell_rows(frame: Frame) -> Iterator[TableRows]:
+    yield (
+        "transactions",
+        (
+            (
+                c.phase,
+                c.region,
+                c.name,
+                c.outcome,
+                c.kind,
+                c.count,
+                c.attempts,
+                c.response.to_bytes(),
+                c.service.to_bytes(),
+            )
+            for c in frame.transactions
+        ),
+    )
+    yield (
+        "statements",
+        (
+            (c.phase, c.region, c.transaction, c.statement, c.count, c.errors, c.time.to_bytes())
+            for c in frame.statements
+        ),
+    )
+    yield (
+        "retries",
+        ((c.phase, c.region, c.transaction, c.statement, c.reason, c.key, c.count, c.wasted_ns) for c in frame.retries),
+    )
+    yield (
+        "arrivals",
+        (
+            (c.phase, c.region, c.session, c.offered, c.started, c.dropped, c.lag.to_bytes(), c.dispatch.to_bytes())
+            for c in frame.arrivals
+        ),
+    )
+
+
+def _order_row(entry: JournalEntry) -> Row:
+    e = entry
+    taken = json.dumps([(t.product_id, t.variant_id, t.warehouse_region, t.units) for t in e.taken])
+    key = (e.region, e.order_id, e.order_number, e.idempotency_key)
+    return (*key, e.total_amount, e.status, e.attempts, e.elapsed_s, taken)
+
+
+def _slow_row(sample: SlowSample) -> Row:
+    s = sample
+    times = (s.response_ms, s.service_ms, s.attempts, json.dumps(s.statements))
+    parts = (s.dispatch_ms, s.wait_ms, s.backoff_ms, json.dumps(s.reasons), s.key)
+    return (s.elapsed_s, s.phase, s.region, s.transaction, s.outcome, *times, *parts)
+
+
+def _plain_row(record: Contender | Counter | Check) -> Row:
+    return tuple(getattr(record, name) for name in record.__slots__)
