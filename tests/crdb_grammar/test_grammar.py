@@ -24,6 +24,7 @@ from bench.db.ddl import load_schema, source
 pytestmark = pytest.mark.slow
 
 HERE = Path(__file__).parent
+EXAMPLES = HERE.parents[1] / "examples"
 REGION_SETS = (("us-east", "us-west", "eu-west", "asia-pac"), ("local",))
 CATALOGUE_FOLDERS = (("bench.workloads", "sql"), ("bench.db", "sql"), ("bench.audit", "sql"))
 
@@ -89,6 +90,13 @@ def test_every_statement_of_the_catalogue_parses(parser, package, folder):
     if not path.is_dir():
         pytest.skip(f"{package} has no statements")
     entries = [(s.place, s.name, s.numbered) for s in read([path]) if s.serves("cockroach")]
+    assert refused(parse(parser, entries)) == []
+
+
+@pytest.mark.parametrize("folder", sorted(EXAMPLES.glob("*/sql")), ids=lambda folder: folder.parent.name)
+def test_every_statement_of_the_examples_parses(parser, folder):
+    entries = [(s.place, s.name, s.numbered) for s in read([folder]) if s.serves("cockroach")]
+    assert entries
     assert refused(parse(parser, entries)) == []
 
 

@@ -1,0 +1,1 @@
+"""A workload of one's own: shoppers who buy again what they bought before."""
