@@ -11,14 +11,16 @@ from typing import Any
 
 from pydantic import ValidationError
 
+from bench.cli.describing import describe
 from bench.cli.scenario_files import find_scenario
 from bench.data.spec import SeedSpec
 from bench.errors import UsageError
 from bench.load.user import ShopUser
 from bench.scenario.model import Region, Scenario
 from bench.scenario.parse import fault_lines
+from bench.scenario.pool import Pool, size_pool
 from bench.scenario.schedule import Schedule, make_schedule, scaled
-from bench.units import format_duration
+from bench.scenario.traces import TOTAL
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +45,7 @@ class ResolvedPlan:
 
     scenario: Scenario
     schedule: Schedule
+    pool: Pool
     user_class: type[ShopUser]
     settings: dict[str, Any]
     spec: SeedSpec
@@ -67,47 +70,13 @@ class ResolvedPlan:
             phase["start_s"], phase["duration_s"] = start, phase.pop("duration")
             start += phase["duration_s"]
         data["workload"]["settings"] = self.settings
+        data["users"] = dict(self.pool.users)
         data["t0_s"] = self.opening_s
         return data
 
     def describe(self, url: str | None) -> str:
         """Return the plan as text, for ``--dry-run``."""
-        from bench.db.connection import redact
-
-        scenario = self.scenario
-        lines = [
-            f"scenario  {scenario.name}: {scenario.question}",
-            f"workload  {scenario.workload.user}",
-            f"settings  {', '.join(f'{key}={value}' for key, value in self.settings.items()) or 'none'}",
-            f"target    {redact(url) if url else 'embedded PostgreSQL'}",
-            f"data      scale {self.spec.scale}, seed {self.spec.seed}, as of {self.spec.as_of}",
-            f"regions   {self._regions()}",
-            f"model     {scenario.model}, {scenario.users} users, seed {scenario.seed}, "
-            f"isolation {scenario.isolation or 'as the server has it'}",
-            f"arrivals  {len(self.schedule):,} in {format_duration(scenario.duration_s)}",
-            "phases",
-        ]
-        return "\n".join([*lines, *self._phases()])
-
-    def _regions(self) -> str:
-        distance = self.scenario.distance_ms
-        return ", ".join(
-            f"{region.name} (emulated distance {distance[region.name]:g} ms)"
-            if distance.get(region.name)
-            else region.name
-            for region in self.scenario.regions
-        )
-
-    def _phases(self) -> list[str]:
-        lines = []
-        for phase in self.scenario.phases:
-            rates = ", ".join(
-                f"{name} {first:.3g}/s" if first == last else f"{name} {first:.3g}→{last:.3g}/s"
-                for name, (first, last) in phase.rate.items()
-            )
-            marks = ("" if phase.measured else "  not measured") + ("  the sale opens" if phase.opens_sale else "")
-            lines.append(f"  {phase.name:<10} {format_duration(phase.duration):>8}  {rates}{marks}")
-        return lines
+        return describe(self, url)
 
 
 def resolve(reference: str, overrides: Overrides, data_seed: int, as_of: date) -> ResolvedPlan:
@@ -119,8 +88,8 @@ def resolve(reference: str, overrides: Overrides, data_seed: int, as_of: date) -
     settings = _settings(scenario, user_class, overrides.settings)
     regions = tuple(region.name for region in scenario.regions)
     spec = SeedSpec(scenario.scale, data_seed, as_of, regions, scenario.zipf)
-    schedule = make_schedule(scenario, scenario.seed)
-    return ResolvedPlan(scenario, schedule, user_class, settings, spec, overrides.regions is not None)
+    schedule, pool = make_schedule(scenario, scenario.seed), size_pool(scenario, user_class.exchanges)
+    return ResolvedPlan(scenario, schedule, pool, user_class, settings, spec, overrides.regions is not None)
 
 
 def _overlaid(scenario: Scenario, overrides: Overrides) -> Scenario:
@@ -132,14 +101,29 @@ def _overlaid(scenario: Scenario, overrides: Overrides) -> Scenario:
     }
     updates = {key: value for key, value in changes.items() if value is not None}
     if overrides.regions:
-        shares = {region.name: region.share for region in scenario.regions}
-        updates["regions"] = tuple(Region(name=name, share=shares.get(name, 1.0)) for name in overrides.regions)
+        known = {region.name: region for region in scenario.regions}
+        updates["regions"] = tuple(known.get(name, Region(name=name)) for name in overrides.regions)
+        _check_rates(scenario, overrides.regions)
     if overrides.no_distance:
         updates["distance_ms"] = {}
     if overrides.peak_rate is not None and scenario.model == "closed":
         raise UsageError("--rate does nothing in a closed model", hint="pass --users instead")
     changed = scenario.model_copy(update=updates)
     return scaled(changed, duration_s=overrides.duration_s, peak_rate=overrides.peak_rate)
+
+
+def _check_rates(scenario: Scenario, regions: tuple[str, ...]) -> None:
+    """Refuse regions that a rate by region would leave without any."""
+    for phase in scenario.phases:
+        tables = [rate for rate in phase.rate.values() if isinstance(rate, dict)]
+        if phase.trace and TOTAL not in phase.trace.rates:
+            tables.append(dict.fromkeys(phase.trace.rates, (0.0, 0.0)))
+        lost = [table for table in tables if not set(table) & set(regions)]
+        if lost:
+            raise UsageError(
+                f"phase '{phase.name}' of '{scenario.name}' gives rates by region, and none for {', '.join(regions)}",
+                hint=f"it gives them for {', '.join(lost[0])}",
+            )
 
 
 def load_user_class(reference: str) -> type[ShopUser]:
@@ -184,4 +168,5 @@ def _settings(scenario: Scenario, user_class: type[ShopUser], changes: Mapping[s
 def refit(plan: ResolvedPlan, regions: tuple[str, ...]) -> ResolvedPlan:
     """Return the plan for other regions, with its arrivals drawn anew for them."""
     scenario = _overlaid(plan.scenario, Overrides(regions=regions))
-    return replace(plan, scenario=scenario, schedule=make_schedule(scenario, scenario.seed))
+    schedule, pool = make_schedule(scenario, scenario.seed), size_pool(scenario, plan.user_class.exchanges)
+    return replace(plan, scenario=scenario, schedule=schedule, pool=pool)

@@ -3,6 +3,7 @@
 import difflib
 import importlib
 import importlib.resources
+from collections.abc import Callable
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -17,6 +18,11 @@ def built_in() -> dict[str, Traversable]:
     return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
 
 
+def _beside(scenario: Path) -> Callable[[str], str]:
+    """Return a function that reads a file named by a scenario, from the scenario's folder on."""
+    return lambda name: (scenario.parent / name).read_text(encoding="utf-8")
+
+
 def find_scenario(reference: str) -> tuple[Scenario, str]:
     """Return the scenario of a name or path, and the text of its file; UsageError suggests the nearest name."""
     if reference.endswith(".toml") or "/" in reference:
@@ -27,11 +33,14 @@ def find_scenario(reference: str) -> tuple[Scenario, str]:
             raise UsageError(f"cannot read scenario '{reference}'", cause=error.strerror) from None
         except UnicodeDecodeError:
             raise UsageError(f"scenario '{reference}' is not UTF-8 text") from None
-        return parse_scenario(text, reference), text
+        return parse_scenario(text, reference, _beside(path)), text
     known = built_in()
     if reference not in known:
         close = difflib.get_close_matches(reference, known, 1)
         meant = f"did you mean '{close[0]}'? " if close else ""
         raise UsageError(f"no scenario named '{reference}'", hint=f"{meant}`bench scenarios` lists all {len(known)}")
     text = known[reference].read_text(encoding="utf-8")
-    return parse_scenario(text, f"scenarios/{reference}.toml"), text
+    beside = importlib.resources.files(importlib.import_module("bench.scenarios"))
+    return parse_scenario(
+        text, f"scenarios/{reference}.toml", lambda name: (beside / name).read_text(encoding="utf-8")
+    ), text

@@ -1,44 +1,65 @@
 """Where users get their sessions from: the schedule of an open model, or themselves in a closed one."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import log, sqrt
 from random import Random
+from typing import Any
 
 import gevent
 from gevent.queue import SimpleQueue
 
+from bench.load.clock import alarm
 from bench.load.user import Arrival
 from bench.metrics.recorder import ArrivalLabel, Recorder
-from bench.scenario.model import Scenario
-from bench.scenario.schedule import Schedule
+from bench.scenario.model import Phase, Scenario, Think
+from bench.scenario.schedule import Schedule, stream
 from bench.units import NS_PER_S
 
+_CHUNK = 4096
+"""Arrivals taken from the schedule's arrays at a time: enough to cost nothing, few enough to be made in a millisecond."""
+_SEED_BITS = 62
 _MIX = 0x9E3779B97F4A7C15
+LOGNORMAL_SIGMA = sqrt(log(2))
+"""Gives think times whose standard deviation is their mean, as exponential ones have, but hardly any near zero."""
 
-
-def arrival_seed(seed: int, number: int) -> int:
-    """Return the seed of one arrival's random numbers: inputs belong to the arrival, not to the user who plays it."""
-    return (seed * 1_000_003 + number) * _MIX & (1 << 62) - 1
+# What the dispatcher hands over: number, session, phase, due, seed, when dispatched.  A plain tuple, because the
+# dispatcher delays every arrival by what it does for this one; the user who takes it makes the Arrival.
+_Item = tuple[int, int, int, int, int, int]
 
 
 @dataclass(slots=True)
 class _Region:
-    queue: "SimpleQueue[Arrival | None]" = field(default_factory=SimpleQueue)
+    labels: tuple[ArrivalLabel, ...]
+    queue: "SimpleQueue[_Item | None]" = field(default_factory=SimpleQueue)
     busy: int = 0
 
 
-class OpenSource:
-    """Arrivals on schedule, queued per region for whichever user is free; the wait counts."""
+def arrival_seed(seed: int, number: int) -> int:
+    """Return the seed of a session that no schedule holds: inputs belong to the session, not to the user who plays it."""
+    return (seed * 1_000_003 + number) * _MIX & (1 << _SEED_BITS) - 1
 
-    def __init__(self, scenario: Scenario, schedule: Schedule, seed: int, recorder: Recorder) -> None:
+
+class OpenSource:
+    """Arrivals on schedule, queued per region for whichever user is free; the wait counts.
+
+    The schedule may be a part of the whole, as a worker plays it; its arrivals keep the numbers and seeds of the whole.
+    """
+
+    def __init__(self, scenario: Scenario, schedule: Schedule, recorder: Recorder) -> None:
         self._schedule = schedule
-        self._seed = seed
         self._recorder = recorder
-        self._sessions = scenario.session_names
-        self._names = tuple(region.name for region in scenario.regions)
-        self._regions = {name: _Region() for name in self._names}
+        names = scenario.session_names
+        self._regions = {
+            region.name: _Region(tuple(ArrivalLabel(region.name, name) for name in names))
+            for region in scenario.regions
+        }
+        self._by_number = tuple(self._regions.values())
+        self._origin_ns = 0
+        self._early: list[Schedule] = []
+        self._extra: list[gevent.Greenlet] = []
 
     @property
     def busy(self) -> int:
@@ -51,61 +72,111 @@ class OpenSource:
         return sum(region.queue.qsize() for region in self._regions.values())
 
     def dispatch(self, origin_ns: int, wait_until: Callable[[int], None]) -> None:
-        """Hand out every arrival at its time; returns after the last."""
-        schedule = self._schedule
-        columns = (schedule.due_ns, schedule.session, schedule.region, schedule.phase)
-        for number, (due, session, region, phase) in enumerate(zip(*(column.tolist() for column in columns))):
-            due_ns = origin_ns + due
-            wait_until(due_ns)
-            name, where = self._sessions[session], self._names[region]
-            seed = arrival_seed(self._seed, number)
-            self._recorder.offered(ArrivalLabel(where, name), phase)
-            self._regions[where].queue.put(Arrival(number, name, phase, due_ns, seed, time.perf_counter_ns()))
+        """Hand out every arrival at its time; returns after the last, those adopted by then included."""
+        self._origin_ns = origin_ns
+        for part in self._early:
+            self._spawn(part)
+        self._early.clear()
+        self._hand_out(self._schedule, wait_until)
+        while any(not greenlet.dead for greenlet in self._extra):
+            gevent.joinall(self._extra)
+
+    def adopt(self, part: Schedule) -> None:
+        """Take over arrivals of another worker while running, besides one's own.
+
+        Those already due are handed out at once: they are late by what the loss of their worker cost, and the lag says so.
+        """
+        if self._origin_ns:
+            self._spawn(part)
+        else:
+            self._early.append(part)
+
+    def _spawn(self, part: Schedule) -> None:
+        self._extra.append(gevent.spawn(lambda: self._hand_out(part, alarm())))
+
+    def _hand_out(self, schedule: Schedule, wait_until: Callable[[int], None]) -> None:
+        # Names looked up once: this loop is the clock of the run.
+        regions, origin, clock = self._by_number, self._origin_ns, time.perf_counter_ns
+        offered = self._recorder.offered
+        puts = tuple(region.queue.put for region in regions)
+        for number, due, session, region, phase, seed in _rows(schedule):
+            due_ns = origin + due
+            now = clock()
+            if now < due_ns:
+                wait_until(due_ns)
+                now = clock()
+            puts[region]((number, session, phase, due_ns, seed, now))
+            offered(regions[region].labels[session], phase)
 
     def next(self, region: str) -> Arrival | None:
         """Return the next arrival of the region, waiting for it; None once the source is closed."""
         place = self._regions[region]
-        arrival: Arrival | None = place.queue.get()
-        if arrival is None:
+        item = place.queue.get()
+        if item is None:
             return None
+        number, session, phase, due_ns, seed, dispatched_ns = item
         place.busy += 1
-        now = time.perf_counter_ns()
-        label = ArrivalLabel(region, arrival.session)
-        self._recorder.started(label, arrival.phase, now - arrival.due_ns, arrival.dispatched_ns - arrival.due_ns)
-        return arrival
+        label = place.labels[session]
+        self._recorder.started(label, phase, time.perf_counter_ns() - due_ns, dispatched_ns - due_ns)
+        return Arrival(number, label.session, phase, due_ns, seed, dispatched_ns)
 
     def done(self, region: str) -> None:
         """Take note that a user of the region is free again."""
         self._regions[region].busy -= 1
 
-    def close(self, users: dict[str, int]) -> int:
+    def close(self, users: Mapping[str, int]) -> int:
         """Drop what was not started, let idle users go, and return how many arrivals were dropped."""
+        gevent.killall(self._extra)
         dropped = 0
         for name, place in self._regions.items():
             while not place.queue.empty():
-                arrival = place.queue.get()
-                if arrival is not None:
-                    waited = time.perf_counter_ns() - arrival.due_ns
-                    self._recorder.dropped(ArrivalLabel(name, arrival.session), arrival.phase, waited)
+                item = place.queue.get()
+                if item is not None:
+                    _, session, phase, due_ns, _, _ = item
+                    self._recorder.dropped(place.labels[session], phase, time.perf_counter_ns() - due_ns)
                     dropped += 1
             for _ in range(users.get(name, 0)):
                 place.queue.put(None)
         return dropped
 
 
-class ClosedSource:
-    """Each user begins its next session after thinking, for as long as the phases last."""
+def _rows(schedule: Schedule) -> Iterator[tuple[int, int, int, int, int, int]]:
+    """Yield (number, due, session, region, phase, seed) as plain integers."""
+    columns = (schedule.number, schedule.due_ns, schedule.session, schedule.region, schedule.phase, schedule.seed)
+    for start in range(0, len(schedule), _CHUNK):
+        yield from zip(*(column[start : start + _CHUNK].tolist() for column in columns))
 
-    def __init__(self, scenario: Scenario, seed: int, recorder: Recorder) -> None:
+
+@dataclass(slots=True)
+class _Player:
+    """A closed model's user: random numbers of its own, by its region and its number among all users of the region."""
+
+    number: int
+    rng: Random
+    played: int = 0
+
+
+class ClosedSource:
+    """Each user begins its next session after thinking, for as long as the phases last.
+
+    ``players`` are the numbers, by region, that the users of this process have among all users of the run; None where
+    this is the only process.  What a user does is decided by the seed, its region and its number.
+    """
+
+    def __init__(
+        self, scenario: Scenario, seed: int, recorder: Recorder, players: Mapping[str, Sequence[int]] | None = None
+    ) -> None:
         self._scenario = scenario
         self._seed = seed
-        self._rng = Random(seed)
         self._recorder = recorder
-        self._number = 0
         self._origin_ns = 0
         self._ends = tuple(accumulate(phase.duration for phase in scenario.phases))
         self._open = gevent.event.Event()
         self._closed = False
+        self._numbers = players
+        self._players: dict[Any, _Player] = {}
+        self._seated: dict[str, int] = {}
+        self._weights: dict[tuple[int, str], dict[str, float]] = {}
         self.busy = 0
         self.queued = 0
 
@@ -118,25 +189,44 @@ class ClosedSource:
 
     def next(self, region: str) -> Arrival | None:
         """Return the user's next session after its think time; None when the last phase is over."""
+        player = self._player(region)
         self._open.wait()
-        if self._scenario.think_time:
-            gevent.sleep(self._rng.expovariate(1 / self._scenario.think_time))
-        now = time.perf_counter_ns()
-        phase = self._phase((now - self._origin_ns) / NS_PER_S)
-        if phase is None or self._closed:
-            return None
-        rates = {name: sum(ramp) for name, ramp in self._scenario.phases[phase].rate.items() if sum(ramp) > 0}
-        if not rates:
+        while not self._closed:
+            if self._scenario.think_time:
+                gevent.sleep(think_s(self._scenario.think, self._scenario.think_time, player.rng))
+            now = time.perf_counter_ns()
+            phase = self._phase((now - self._origin_ns) / NS_PER_S)
+            if phase is None or self._closed:
+                return None
+            weights = self._weights.get((phase, region))
+            if weights is None:
+                weights = self._weights[phase, region] = _weights(self._scenario.phases[phase], region)
+            if weights:
+                return self._arrival(region, player, phase, weights)
             # A phase of rest: ask again when it is over.
             gevent.sleep(max(0.001, self._ends[phase] - (now - self._origin_ns) / NS_PER_S))
-            return self.next(region)
-        session = self._rng.choices(list(rates), list(rates.values()))[0]
-        self._number += 1
+        return None
+
+    def _arrival(self, region: str, player: _Player, phase: int, weights: Mapping[str, float]) -> Arrival:
+        session = player.rng.choices(list(weights), list(weights.values()))[0]
+        seed = player.rng.getrandbits(_SEED_BITS)
+        number, player.played = player.played, player.played + 1
         self.busy += 1
         label = ArrivalLabel(region, session)
         self._recorder.offered(label, phase)
         self._recorder.started(label, phase, 0, 0)
-        return Arrival(self._number, session, phase, now, arrival_seed(self._seed, self._number))
+        return Arrival(number, session, phase, time.perf_counter_ns(), seed)
+
+    def _player(self, region: str) -> _Player:
+        # The users of a region are alike, so the first who asks is the first of them.
+        me = gevent.getcurrent()
+        found = self._players.get(me)
+        if found is None:
+            seat = self._seated.get(region, 0)
+            self._seated[region] = seat + 1
+            number = seat if self._numbers is None else self._numbers[region][seat]
+            found = self._players[me] = player_of(self._seed, region, number)
+        return found
 
     def _phase(self, elapsed_s: float) -> int | None:
         return next((number for number, end in enumerate(self._ends) if elapsed_s < end), None)
@@ -145,8 +235,31 @@ class ClosedSource:
         """Take note that a user is free again."""
         self.busy -= 1
 
-    def close(self, users: dict[str, int]) -> int:  # noqa: ARG002
+    def close(self, users: Mapping[str, int]) -> int:  # noqa: ARG002
         """Let users go once their session has ended; nothing waits in a closed model, so nothing is dropped."""
         self._closed = True
         self._open.set()
         return 0
+
+
+def player_of(seed: int, region: str, number: int) -> _Player:
+    """Return a user of a closed model, with the random numbers that are its own whichever process it is in."""
+    return _Player(number, Random(int(stream(seed, "player", region, str(number)).integers(0, 1 << _SEED_BITS))))
+
+
+def _weights(phase: Phase, region: str) -> dict[str, float]:
+    found: dict[str, float] = {}
+    for session, where, ends in phase.each_rate():
+        if where in (None, region) and sum(ends) > 0:
+            found[session] = sum(ends)
+    return found
+
+
+def think_s(how: Think, mean_s: float, rng: Random) -> float:
+    """Return a think time in seconds, of a distribution with the mean given."""
+    match how:
+        case "constant":
+            return mean_s
+        case "lognormal":
+            return rng.lognormvariate(log(mean_s) - LOGNORMAL_SIGMA**2 / 2, LOGNORMAL_SIGMA)
+    return rng.expovariate(1 / mean_s)

@@ -1,31 +1,44 @@
 """TOML text → Scenario, with every fault named by its path."""
 
-import difflib
 import tomllib
+from collections.abc import Callable
 from typing import Any
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
 from bench.errors import UsageError
-from bench.scenario.model import Phase, Region, Retry, Scenario, Workload
+from bench.scenario.model import Matrix, Phase, Region, Retry, Scenario, Workload
+from bench.scenario.values import Faults, nearest
 
-_MODELS: dict[str, type[BaseModel]] = {"phases": Phase, "workload": Workload, "retry": Retry, "regions": Region}
+_MODELS: dict[str, type[BaseModel]] = {
+    "phases": Phase,
+    "workload": Workload,
+    "retry": Retry,
+    "regions": Region,
+    "matrix": Matrix,
+}
+
+Reader = Callable[[str], str]
+"""Returns the text of a file that a scenario names; OSError when there is none."""
 
 
-def parse_scenario(text: str, label: str) -> Scenario:
-    """Return the scenario of a TOML text; UsageError naming ``label`` and every fault in it."""
+def parse_scenario(text: str, label: str, read: Reader | None = None) -> Scenario:
+    """Return the scenario of a TOML text; UsageError naming ``label`` and every fault in it.
+
+    ``read`` gets the files that the scenario names; without it, naming one is a fault.
+    """
     try:
         data = tomllib.loads(text)
     except tomllib.TOMLDecodeError as error:
         raise UsageError(f"{label} is not TOML", cause=str(error)) from None
-    return build_scenario(data, label)
+    return build_scenario(data, label, read)
 
 
-def build_scenario(data: dict[str, Any], label: str) -> Scenario:
+def build_scenario(data: dict[str, Any], label: str, read: Reader | None = None) -> Scenario:
     """Return the scenario of plain data, such as a file with options laid over it; UsageError with every fault."""
     try:
-        return Scenario.model_validate(data)
+        return Scenario.model_validate(data, context={"read": read} if read else None)
     except ValidationError as error:
         raise UsageError(fault_lines(label, error, Scenario)) from None
 
@@ -34,9 +47,22 @@ def fault_lines(label: str, error: ValidationError, model: type[BaseModel]) -> s
     """Return the text of a validation error: what has how many faults, then one line each with its path."""
     # A list whose only entry is faulty is reported as too short as well; that line would say nothing new.
     details = [detail for detail in error.errors() if not (detail["type"] == "too_short" and detail["input"])]
-    faults = [_fault(detail, model) for detail in details]
+    faults = [fault for detail in details for fault in _faults(detail, model)]
     count = "1 fault" if len(faults) == 1 else f"{len(faults)} faults"
     return "\n  ".join([f"{label} has {count}", *faults])
+
+
+def _faults(detail: ErrorDetails, model: type[BaseModel]) -> list[str]:
+    raised = detail["ctx"]["error"] if detail["type"] == "value_error" else None
+    if not isinstance(raised, Faults):
+        return [_fault(detail, model)]
+    path = _path(detail["loc"])
+    return [_below(path, fault) for fault in raised.faults]
+
+
+def _below(path: str, fault: str) -> str:
+    """Return a fault that begins with its own path, or with a quoted file, under the path where it was raised."""
+    return f"{path}: {fault}" if fault.startswith("'") else f"{path}.{fault}" if path else fault
 
 
 def _fault(detail: ErrorDetails, model: type[BaseModel]) -> str:
@@ -64,5 +90,4 @@ def _suggestion(location: tuple[int | str, ...], model: type[BaseModel]) -> str:
     names = [part for part in location if isinstance(part, str)]
     if len(names) > 1:
         model = _MODELS.get(names[0], model)
-    close = difflib.get_close_matches(names[-1], list(model.model_fields), 1)
-    return f" (did you mean '{close[0]}'?)" if close else ""
+    return nearest(names[-1], model.model_fields)
