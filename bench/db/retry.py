@@ -45,7 +45,7 @@ class RetryObserver(Protocol):
     """Told of each attempt that did not commit and will be repeated or given up."""
 
     def retry(self, statement: str, reason: str, wasted_ns: int, key: str) -> None:
-        """Record one ended attempt with the time it took and the back-off after it, and the transaction's key."""
+        """Record one ended attempt with the time it took and the back-off after it, and what it contended for."""
         ...
 
     def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
@@ -94,7 +94,10 @@ class Transaction:
     resolve: Body | None = None
     """Returns the body's value when the earlier COMMIT turns out to have happened, else None."""
     key: str = ""
-    """What it contends for, such as the SKU of a hot item: retries are kept by it."""
+    """What it contends for, such as the SKU of a hot item: retries are kept by it, or by ``session.key`` where the body
+    sets that to something narrower."""
+    pipelined: bool = False
+    """Whether BEGIN travels with the body's first statement, and the body may commit with its last batch."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,7 +148,7 @@ class Retrier:
             unknown = unknown or refusal.action == "ambiguous"
             pause = self._pause(refusal, attempts, deadline, rng)
             wasted = clock() - began + int((pause or 0.0) * NS_PER_S)
-            self.observer.retry(self.session.current, refusal.reason, wasted, transaction.key)
+            self.observer.retry(self.session.current, refusal.reason, wasted, self.session.key)
             if pause is None:
                 found = self._look_once_more(transaction) if unknown else None
                 if found is not None:
@@ -165,15 +168,17 @@ class Retrier:
 
     def _attempt(self, transaction: Transaction, unknown: bool) -> Any:
         session = self.session
+        session.key = transaction.key
         if unknown and transaction.resolve is not None:
             found = transaction.resolve(session)
             if found is not None:
                 return found
         if not transaction.explicit:
             return transaction.body(session)
-        session.begin()
+        session.begin(deferred=transaction.pipelined)
         value = transaction.body(session)
-        session.commit()
+        if not session.is_committed:
+            session.commit()
         return value
 
     def _clear(self, refusal: Refusal) -> None:

@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import gevent
@@ -10,9 +11,11 @@ import psycopg.waiting
 from gevent.pool import Group
 from psycopg import errors as driver_errors
 
+from bench.db import wire
 from bench.db.connection import Connection, rows
 from bench.errors import NotValidError
 
+_READ, _WRITE = 1, 2
 PROBES = 10
 PROBE_S = 0.1
 PROBE_LIMIT_S = 0.5
@@ -20,7 +23,7 @@ PROBE_LIMIT_S = 0.5
 
 
 def install_native_wait() -> None:
-    """Let psycopg wait on one reusable gevent watcher per socket and direction instead of an emulated poll().
+    """Let psycopg and the wire wait on one reusable gevent watcher per socket and direction, not on an emulated poll().
 
     Measured: 12 µs of CPU a statement less than what psycopg picks by itself under gevent.  ``psycopg.connection`` looks
     the function up at call time, so replacing it once is enough.
@@ -45,6 +48,14 @@ def install_native_wait() -> None:
             return stop.value
 
     psycopg.waiting.wait = native_wait
+    wire.waits_of = native_waits
+
+
+def native_waits(fd: int) -> wire.Waits:
+    """Return waits on gevent watchers that are made once for the connection, one for each direction."""
+    hub = gevent.get_hub()
+    wait, loop = hub.wait, hub.loop
+    return wire.Waits(partial(wait, loop.io(fd, _READ)), partial(wait, loop.io(fd, _READ | _WRITE)))
 
 
 def _wait(hub_wait: Callable[[Any], None], watcher: Any, timeout: float | None) -> None:

@@ -41,7 +41,7 @@ SELECT 1 / 0
 @dataclass
 class Log:
     statements: list[tuple[str, bool]] = field(default_factory=list)
-    retries: list[tuple[str, str, int]] = field(default_factory=list)
+    retries: list[tuple[str, str, int, str]] = field(default_factory=list)
     attempts: list[bool] = field(default_factory=list)
 
     def statement(self, name: str, started_ns: int, ended_ns: int, ok: bool) -> None:
@@ -51,8 +51,8 @@ class Log:
     def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
         self.attempts.append(ok)
 
-    def retry(self, statement: str, reason: str, wasted_ns: int) -> None:
-        self.retries.append((statement, reason, wasted_ns))
+    def retry(self, statement: str, reason: str, wasted_ns: int, key: str) -> None:
+        self.retries.append((statement, reason, wasted_ns, key))
 
 
 @dataclass
@@ -113,8 +113,8 @@ def test_a_conflict_is_retried_and_counted_by_reason(shop: Shop) -> None:
     retrier, log = shop.retrier()
     done = retrier.run(Transaction(take(lambda n: elsewhere(shop) if n <= 2 else None)), Random(1))
     assert (done.outcome, done.kind, done.attempts, done.value) == ("ok", "ok", 3, 8)
-    assert [(statement, reason) for statement, reason, _ in log.retries] == [("take", "concurrent_update")] * 2
-    assert all(wasted > 0 for *_, wasted in log.retries)
+    assert [(statement, reason) for statement, reason, *_ in log.retries] == [("take", "concurrent_update")] * 2
+    assert all(wasted > 0 for _, _, wasted, _ in log.retries)
     assert log.attempts == [False, False, True]
     assert shop.units(1) == 7
 
@@ -194,6 +194,11 @@ def test_a_deadlock_is_retried(shop: Shop) -> None:
         if not crossing:
             crossing.append(threading.Thread(target=cross))
             crossing[0].start()
+            # The server looks for a deadlock once, so the other has to wait before we do.
+            waits = "SELECT 1 FROM pg_stat_activity WHERE pid = %s AND wait_event_type = 'Lock'"
+            with psycopg.connect(shop.url, autocommit=True) as third:
+                while not third.execute(waits, (other.info.backend_pid,)).fetchall():
+                    pass
         session.execute("take", {"id": 2})
 
     retrier, log = shop.retrier()
