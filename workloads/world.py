@@ -1,7 +1,7 @@
 """What users know of the shop before they enter it: who they are, what is sold, where it lies."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from decimal import Decimal
 from random import Random
 from typing import Any, NamedTuple
@@ -9,6 +9,8 @@ from uuid import UUID
 
 from bench.db.session import Session
 from bench.errors import TargetError
+
+from .passwords import password_of
 
 NO_VARIANT = UUID(int=0)
 """The key of a product without variants, as the generated column ``variant_key`` has it."""
@@ -26,6 +28,10 @@ class Shopper(NamedTuple):
     postal_code: str
     country: str
     name: str
+    email: str = ""
+    username: str = ""
+    password: str = ""
+    """The clear text, which the shopper knows and the database does not; empty where the data's is not known to us."""
 
     def address(self) -> dict[str, str]:
         """Return the address as orders store it."""
@@ -79,6 +85,10 @@ class World:
     words: tuple[str, ...]
     distances: Mapping[str, tuple[str, ...]]
     """For each region the others, in the order in which their stock is asked."""
+    categories: Mapping[UUID, str] = field(default_factory=dict)
+    """The slug of each category, by id."""
+    coupon_codes: tuple[str, ...] = ()
+    """Codes that shoppers have heard of, whether or not they still hold."""
 
     def popular_item(self, rng: Random) -> Item:
         """Return an item with the probability of its rank (Zipf)."""
@@ -104,12 +114,14 @@ def read_world(session: Session, regions: tuple[str, ...], exponent: float = 1.0
         coupons={region: _coupons(session, region) for region in regions},
         words=tuple(word for (word,) in session.execute("world_search_words") if word) or ("new",),
         distances={region: tuple(other for other in regions if other != region) for region in regions},
+        categories=dict(session.execute("world_category_slugs")),
+        coupon_codes=tuple(code for (code,) in session.execute("world_coupon_codes")),
     )
 
 
 def _shoppers(session: Session, region: str) -> tuple[Shopper, ...]:
     rows: list[tuple[Any, ...]] = session.execute("world_users", {"region": region, "count": USERS_PER_REGION})
-    return tuple(Shopper(*row) for row in rows)
+    return tuple(Shopper(*row)._replace(password=password_of(row[-1])) for row in rows)
 
 
 def _coupons(session: Session, region: str) -> tuple[Coupon, ...]:

@@ -139,6 +139,19 @@ VALUES (%(region)s::crdb_internal_region, %(coupon_id)s::UUID, %(order_id)s::UUI
     ON CONFLICT DO NOTHING
 RETURNING id
 
+-- name: delete_coupon_usage
+-- The order's use of a coupon is given back, when the payment was declined.
+-- params: region text, coupon_id uuid, order_id uuid
+DELETE FROM coupon_usages
+ WHERE region = %(region)s::crdb_internal_region AND coupon_id = %(coupon_id)s::UUID AND order_id = %(order_id)s::UUID
+
+-- name: return_coupon
+-- And so is its place in the region's allotment.
+-- params: region text, coupon_id uuid
+UPDATE coupon_allotments
+   SET used = used - 1
+ WHERE region = %(region)s::crdb_internal_region AND coupon_id = %(coupon_id)s::UUID
+
 -- name: confirm_payment
 -- The payment's outcome on the order.
 -- params: region text, order_id uuid, status text, payment text

@@ -1,26 +1,29 @@
 -- Before and after the sale.
 
 -- name: sale_stock
--- The inventory rows of an item, a few per region.
+-- The inventory rows of an item: a few per region, the ordinary warehouses first and then the bins.
 -- params: product_id uuid, variant_key uuid
-SELECT region::TEXT, id, quantity_available
-  FROM inventory
- WHERE product_id = %(product_id)s::UUID AND variant_key = %(variant_key)s::UUID
- ORDER BY region, warehouse_id
+SELECT i.region::TEXT, i.id, i.quantity_available, w.id, w.code
+  FROM inventory i
+  JOIN warehouses w ON w.id = i.warehouse_id
+ WHERE i.product_id = %(product_id)s::UUID AND i.variant_key = %(variant_key)s::UUID
+ ORDER BY i.region::TEXT, strpos(w.code, '/') > 0, w.code
 
 -- name: set_sale_stock
 -- Set what is on sale.
--- params: region text, inventory_id uuid, units bigint
-UPDATE inventory
-   SET quantity_available = %(units)s::BIGINT, version = version + 1, last_updated = now()
- WHERE region = %(region)s::crdb_internal_region AND id = %(inventory_id)s::UUID
+-- params: regions text[], inventory uuid[], units bigint[]
+UPDATE inventory i
+   SET quantity_available = t.units, version = i.version + 1, last_updated = now()
+  FROM unnest(%(regions)s::TEXT[], %(inventory)s::UUID[], %(units)s::BIGINT[]) AS t (region, inventory_id, units)
+ WHERE i.region = t.region::crdb_internal_region AND i.id = t.inventory_id
 
--- name: insert_adjustment
--- The movement that explains it.
--- params: region text, inventory_id uuid, quantity bigint, reason text
+-- name: insert_adjustments
+-- The movements that explain it.
+-- params: regions text[], inventory uuid[], quantities bigint[], reason text
 INSERT INTO inventory_movements (region, inventory_id, movement_type, quantity, reference_type, reason)
-VALUES (%(region)s::crdb_internal_region, %(inventory_id)s::UUID, 'adjustment', %(quantity)s::BIGINT, 'adjustment',
-        %(reason)s)
+SELECT t.region::crdb_internal_region, t.inventory_id, 'adjustment', t.quantity, 'adjustment', %(reason)s::TEXT
+  FROM unnest(%(regions)s::TEXT[], %(inventory)s::UUID[], %(quantities)s::BIGINT[])
+       AS t (region, inventory_id, quantity)
 
 -- name: sold_since
 -- Units of an item that live orders took from each region's warehouses since the sale was prepared.
@@ -33,6 +36,17 @@ SELECT w.region::TEXT, sum(oi.quantity)::BIGINT
    AND COALESCE(oi.variant_id, '00000000-0000-0000-0000-000000000000'::UUID) = %(variant_key)s::UUID
    AND o.created_at >= %(since)s::TIMESTAMPTZ AND o.status NOT IN ('cancelled', 'refunded')
  GROUP BY w.region
+
+-- name: delivered_since
+-- Units of an item that were delivered to each region's warehouses since the sale was prepared.
+-- params: product_id uuid, variant_key uuid, since timestamptz
+SELECT i.region::TEXT, sum(m.quantity)::BIGINT
+  FROM inventory i
+  JOIN inventory_movements m ON m.region = i.region AND m.inventory_id = i.id
+ WHERE i.product_id = %(product_id)s::UUID AND i.variant_key = %(variant_key)s::UUID
+   AND m.created_at >= %(since)s::TIMESTAMPTZ AND m.movement_type = 'in'
+   AND COALESCE(m.reference_type, '') <> 'return'
+ GROUP BY i.region
 
 -- name: server_time
 -- The server's clock, against which the run's orders are dated.

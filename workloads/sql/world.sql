@@ -1,9 +1,10 @@
 -- Read once before a run: who shops, and for what.
 
 -- name: world_users
--- A region's active users, each with a default address.
+-- A region's active users, each with a default address and what they log in with.
 -- params: region text, count bigint
-SELECT u.id, a.street_address, a.city, a.postal_code, a.country, u.first_name || ' ' || u.last_name
+SELECT u.id, a.street_address, a.city, a.postal_code, a.country, u.first_name || ' ' || u.last_name, u.email, u.username,
+       u.password_hash
   FROM users u
   JOIN user_addresses a ON a.region = u.region AND a.user_id = u.id AND a.is_default AND a.address_type = 'shipping'
  WHERE u.region = %(region)s::crdb_internal_region AND u.status = 'active'
@@ -37,6 +38,14 @@ SELECT c.id, c.code, c.type, c.value, c.minimum_amount, c.maximum_discount
  ORDER BY c.code
  LIMIT 200
 
+-- name: world_coupon_codes
+-- Codes that are in circulation, also those that have run out or expired.
+SELECT code FROM coupons ORDER BY code LIMIT 200
+
+-- name: world_category_slugs
+-- Where category pages are found.
+SELECT id, slug FROM categories WHERE is_active ORDER BY slug LIMIT 1000
+
 -- name: world_search_words
 -- Words that full-text search finds something for.
-SELECT DISTINCT lower(split_part(name, ' ', 2)) FROM products WHERE status = 'active' LIMIT 500
+SELECT DISTINCT lower(split_part(name, ' ', 2)) FROM products WHERE status = 'active' ORDER BY 1 LIMIT 500
