@@ -29,13 +29,14 @@ def run_audit(execute: Execute, journal: Sequence[JournalEntry] | None, run: Run
 
     ``execute`` must answer from one consistent snapshot, else orders committed meanwhile look like faults.
     """
-    findings = [_check(execute, rule) for rule in RULES]
+    findings = [check_rule(execute, rule) for rule in RULES]
     if journal is not None and run is not None:
         findings += _compare(execute, journal, run)
     return tuple(findings)
 
 
-def _check(execute: Execute, rule: Rule) -> Finding:
+def check_rule(execute: Execute, rule: Rule) -> Finding:
+    """Return what one rule finds."""
     columns, rows = execute(rule.statement, {})
     if not rows:
         return Finding(rule.name, rule.title, passed=True, violations=0)

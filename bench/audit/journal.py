@@ -99,13 +99,17 @@ class Comparison:
             ids.setdefault(entry.region, []).append(entry.order_id)
         return ids
 
-    def findings(self) -> tuple[Finding, Finding]:
-        """Return what the comparison found; whatever was not seen by now is missing."""
+    def faults(self) -> list[dict[str, str]]:
+        """Return witnesses of the acknowledged orders that are missing by now, then of those that are different."""
         missing = [
             _witness(entry, f"acknowledged at {entry.elapsed_s:.1f} s and missing") for entry in self._waiting.values()
         ]
-        wrong = missing + self._wrong
-        detail = f"{self._acknowledged} acknowledged: {len(missing)} missing, {len(self._wrong)} faults in the others"
+        return missing + self._wrong
+
+    def findings(self) -> tuple[Finding, Finding]:
+        """Return what the comparison found; whatever was not seen by now is missing."""
+        wrong, missing = self.faults(), len(self._waiting)
+        detail = f"{self._acknowledged} acknowledged: {missing} missing, {len(self._wrong)} faults in the others"
         explained = f"{self._seen} orders of the run, {len(self._unknown)} unacknowledged"
         if self._explained:
             explained += f"; {self._explained} more were under way when the run or its target was lost"

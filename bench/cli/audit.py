@@ -21,7 +21,7 @@ def command(run_ref: str | None, out: Path, **given: Any) -> int:
     Without --url it looks at the embedded server's database, as the last run left it.  Exit code 6 when a rule is broken.
     """
     from bench.audit.audit import run_audit
-    from bench.cli.auditing import journal_of, snapshot_executor
+    from bench.cli.auditing import journal_of, require_last_run, snapshot_executor
     from bench.cli.findings import finding_lines
     from bench.cli.opening import opened_database
     from bench.db.catalogue import Catalogue, read_package
@@ -30,6 +30,8 @@ def command(run_ref: str | None, out: Path, **given: Any) -> int:
     with opened_database(options) as (connection, dialect), closing(connection):
         folders = [read_package(package, "sql") for package in ("bench.db", "bench.audit")]
         journal, window = journal_of(out, run_ref) if run_ref else (None, None)
+        if window:
+            require_last_run(connection, dialect, window, is_embedded=not (options.url or options.gateways))
         with snapshot_executor(connection, Catalogue.load(folders, dialect)) as execute:
             findings = run_audit(execute, journal, window)
     for line in finding_lines(findings):

@@ -2,32 +2,46 @@
 
 import hashlib
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
 
 from bench.audit.audit import Execute
 from bench.audit.journal import RunWindow
+from bench.cli import console
+from bench.db.admin import Admin
 from bench.db.catalogue import Catalogue
-from bench.db.connection import Connection
+from bench.db.connection import Connection, DriverError
+from bench.db.ddl import Dialect
+from bench.errors import UsageError
 from bench.metrics.frame import JournalEntry
 from bench.results.files import find_run
 from bench.results.read import Run
 
+RUN_NOTE = "run"
+"""Under which a run notes itself in the database that it uses."""
+
 
 @contextmanager
-def snapshot_executor(connection: Connection, catalogue: Catalogue) -> Iterator[Execute]:
-    """Hand out a function that runs catalogue statements inside one consistent snapshot of the database."""
+def snapshot_executor(connection: Connection, catalogue: Catalogue, begin: str = "begin_snapshot") -> Iterator[Execute]:
+    """Hand out a function that runs catalogue statements inside one consistent snapshot of the database.
+
+    ``begin`` names the statement that begins it.
+    """
 
     def execute(name: str, params: Mapping[str, object]) -> tuple[list[str], list[tuple[object, ...]]]:
         cursor = connection.execute(catalogue[name].sql, params)
         return [column.name for column in cursor.description or ()], list(cursor.fetchall())
 
-    connection.execute(catalogue["begin_snapshot"].sql)
+    connection.execute(catalogue[begin].sql)
     try:
         yield execute
-    finally:
-        connection.execute(catalogue["end_snapshot"].sql)
+    except BaseException:
+        # The connection may be lost, or in the middle of a statement, which must not hide why.
+        with suppress(DriverError):
+            connection.execute(catalogue["end_snapshot"].sql)
+        raise
+    connection.execute(catalogue["end_snapshot"].sql)
 
 
 def journal_of(runs: Path, reference: str) -> tuple[tuple[JournalEntry, ...], RunWindow]:
@@ -48,3 +62,17 @@ def _last_frame(run: Run) -> datetime | None:
 def run_tag(run_id: str) -> str:
     """Return the twelve hex digits that end every idempotency key of a run."""
     return hashlib.sha256(run_id.encode()).hexdigest()[:12]
+
+
+def require_last_run(connection: Connection, dialect: Dialect, window: RunWindow, *, is_embedded: bool) -> None:
+    """UsageError when the embedded database is another run's; elsewhere, where runs follow each other in it, a note."""
+    last = Admin.of(connection, dialect).meta().get(RUN_NOTE)
+    if last is None or run_tag(last) == window.tag:
+        return
+    if is_embedded:
+        raise UsageError(
+            f"the embedded database is that of run {last} by now",
+            cause="every run begins with a fresh copy of the seed",
+            hint=f"pass --run {last}, or leave out --run to check the rules alone",
+        )
+    console.note(f"note: run {last} has used this database since; its orders are not compared")

@@ -22,6 +22,8 @@ SERVER_SETTINGS = {
     "max_locks_per_transaction": "256",
     "jit": "off",
 }
+# What the server counts by statement; what that costs is in docs/server.md.
+SERVER_LIBRARIES = ("pg_stat_statements",)
 
 
 @contextmanager

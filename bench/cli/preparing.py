@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import date
 
 from bench.cli.embedded_seed import ensure_run_database
-from bench.cli.opening import RUN_DATABASE, SERVER_SETTINGS
+from bench.cli.opening import RUN_DATABASE, SERVER_LIBRARIES, SERVER_SETTINGS
 from bench.cli.options import TargetOptions
 from bench.cli.seeding import SeedRequest
 from bench.data.spec import SeedSpec
@@ -20,7 +20,14 @@ from bench.target.base import Target
 from bench.target.embedded import EmbeddedServer, ServerOptions
 from bench.target.home import bench_home
 
-RECORDED_SETTINGS = (*SERVER_SETTINGS, "fsync", "synchronous_commit", "full_page_writes", "deadlock_timeout")
+RECORDED_SETTINGS = (
+    *SERVER_SETTINGS,
+    "fsync",
+    "synchronous_commit",
+    "full_page_writes",
+    "deadlock_timeout",
+    "shared_preload_libraries",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +55,12 @@ def embedded(
     """Start the embedded server, seed it where needed, and hand out a fresh copy of the seed; stop it afterwards."""
     spec = request.spec
     schema = embedded_schema(options, spec)
-    with EmbeddedServer.start(bench_home(), ServerOptions(SERVER_SETTINGS, options.port)) as server:
+    with EmbeddedServer.start(bench_home(), _server_options(options)) as server:
         reused = ensure_run_database(server, schema, request)
         url = server.url(RUN_DATABASE)
         with closing(connect(url)) as connection:
             admin = Admin.of(connection, "postgres")
+            admin.install_statement_statistics()
             meta, settings, isolation = admin.meta(), admin.settings(RECORDED_SETTINGS), admin.isolation()
         target = Target(
             kind="embedded",
@@ -64,6 +72,10 @@ def embedded(
             is_alive=server.is_running,
         )
         yield Prepared(target, schema, meta, settings, isolation, reused)
+
+
+def _server_options(options: TargetOptions) -> ServerOptions:
+    return ServerOptions(SERVER_SETTINGS, options.port, libraries=SERVER_LIBRARIES)
 
 
 def embedded_schema(options: TargetOptions, spec: SeedSpec) -> Schema:

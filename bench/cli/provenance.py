@@ -4,6 +4,7 @@ import json
 import os
 import platform
 import subprocess
+from collections.abc import Iterator
 from datetime import UTC, datetime
 from importlib.metadata import version
 from pathlib import Path
@@ -12,7 +13,9 @@ from bench import __version__
 from bench.cli.planning import ResolvedPlan
 from bench.cli.preparing import Prepared
 from bench.db.connection import redact
-from bench.results.manifest import DataInfo, GitInfo, MachineInfo, Manifest, TargetInfo
+from bench.results.manifest import DataInfo, GitInfo, MachineInfo, Manifest, PlannedPart, TargetInfo
+from bench.scenario.model import Scenario
+from bench.scenario.offer import bursts, offers
 
 _PACKAGES = ("locust", "gevent", "psycopg", "faker", "numpy", "scipy", "matplotlib")
 
@@ -34,7 +37,8 @@ def build_manifest(plan: ResolvedPlan, prepared: Prepared, run_id: str, command:
             server_version=target.server_version,
             safe_url=redact(target.admin_url),
             variant=target.variant,
-            isolation=scenario.isolation or prepared.isolation,
+            isolation=prepared.isolation,
+            isolation_asked=scenario.isolation,
             settings=dict(prepared.settings),
             gateways={region: redact(urls[0]) for region, urls in target.gateways.items()},
         ),
@@ -53,7 +57,18 @@ def build_manifest(plan: ResolvedPlan, prepared: Prepared, run_id: str, command:
         git=git_state(Path.cwd()),
         workload=scenario.workload.user,
         strategy=plan.settings.get("strategy"),
+        hot_sessions=tuple(sorted(plan.user_class.hot_sessions)),
+        planned=tuple(planned_parts(scenario)),
     )
+
+
+def planned_parts(scenario: Scenario) -> Iterator[PlannedPart]:
+    """Yield how many sessions each phase is expected to offer: the area under their rates, and bursts."""
+    for phase in scenario.phases:
+        for offer in offers(scenario, phase):
+            yield PlannedPart(phase=phase.name, session=offer.session, region=offer.region, expected=offer.curve.area)
+        for session, region, count in bursts(scenario, phase):
+            yield PlannedPart(phase=phase.name, session=session, region=region, expected=count)
 
 
 def machine() -> MachineInfo:

@@ -5,10 +5,12 @@ else's, and is never dropped or overwritten without ``--yes``.
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
+import psycopg
 from psycopg import sql
 
 from bench.db.catalogue import Catalogue, read_package
@@ -97,6 +99,11 @@ class Admin:
     def isolation(self) -> str:
         """Return the session's isolation level."""
         return str(value(self.connection, self.catalogue["isolation"].sql))
+
+    def install_statement_statistics(self) -> None:
+        """Have the server's statements counted by text in this database, where the server can (it says so if it cannot)."""
+        with suppress(psycopg.Error):
+            self.read("install_statement_statistics")
 
     def settings(self, names: tuple[str, ...]) -> dict[str, str]:
         """Return server settings by name; none on CockroachDB, whose settings are named otherwise."""

@@ -22,13 +22,18 @@ class Refusal:
     action: Action
 
 
+# Keys of the rows follow in the message, and may hold anything: the first word counts.
 _COCKROACH_REASON = re.compile(
-    r"ABORT_REASON_\w+|RETRY_\w+|ReadWithinUncertaintyIntervalError|read committed retry limit exceeded|injected"
+    r"ABORT_REASON_[A-Z_]+|RETRY_[A-Z_]+|ReadWithinUncertaintyIntervalError|WriteTooOldError"
+    r"|transaction deadline exceeded|read committed retry limit exceeded|injected|force_retry"
 )
 _COCKROACH_WORDS = {
     "ReadWithinUncertaintyIntervalError": "READ_WITHIN_UNCERTAINTY",
+    "WriteTooOldError": "RETRY_WRITE_TOO_OLD",
+    "transaction deadline exceeded": "RETRY_COMMIT_DEADLINE_EXCEEDED",
     "read committed retry limit exceeded": "READ_COMMITTED_RETRY_LIMIT",
     "injected": "INJECTED",
+    "force_retry": "INJECTED",
 }
 
 _BY_STATE: dict[str, Refusal] = {
@@ -46,9 +51,20 @@ _BY_STATE: dict[str, Refusal] = {
     "23503": Refusal("foreign_key_violation", "fail"),
     "23514": Refusal("check_violation", "fail"),
     "42501": Refusal("insufficient_privilege", "fail"),
+    # A body went on after a statement had failed: ours to mend, nothing to repeat.
+    "25P02": Refusal("in_failed_sql_transaction", "fail"),
+    # CockroachDB: the transaction was committed, a schema change in it was not.
+    "XXA00": Refusal("schema_change_not_atomic", "fail"),
     # CockroachDB without a licence: five transactions at a time, so every figure would be of the throttle (docs).
     "XXC02": Refusal("license_throttled", "invalidate"),
 }
+
+# A server that refuses a connection says why in words alone: libpq has no SQLSTATE of a connection that never was.
+_AT_CONNECT = (
+    (re.compile(r"too many clients already|too many connections for|connection slots are reserved"), "53300"),
+    (re.compile(r"database system is (?:starting up|shutting down|not yet accepting|in recovery mode)"), "57P03"),
+    (re.compile(r"server is not accepting clients"), "57P03"),
+)
 
 
 def classify(sqlstate: str | None, message: str, *, at_commit: bool) -> Refusal:
@@ -61,6 +77,9 @@ def classify(sqlstate: str | None, message: str, *, at_commit: bool) -> Refusal:
     """
     if sqlstate == "40001":
         return Refusal(_serialization_reason(message), "retry")
+    if sqlstate in (None, "57P01"):
+        # CockroachDB's draining nodes refuse new connections with 57P01, too; nothing was begun on them.
+        sqlstate = next((state for words, state in _AT_CONNECT if words.search(message)), sqlstate)
     known = _BY_STATE.get(sqlstate or "")
     lost = sqlstate is None or sqlstate.startswith("08")
     refusal = known or Refusal("connection_lost" if lost else f"sqlstate_{sqlstate}", "reconnect" if lost else "fail")

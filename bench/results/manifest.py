@@ -35,6 +35,9 @@ class TargetInfo(_Part):
     safe_url: str
     variant: str
     isolation: str
+    """That in force in the load's transactions."""
+    isolation_asked: str | None = None
+    """None where the scenario left it to the server."""
     settings: dict[str, str] = Field(default_factory=dict)
     gateways: dict[str, str] = Field(default_factory=dict)
 
@@ -72,11 +75,32 @@ class MachineInfo(_Part):
     memory_bytes: int | None = None
 
 
+class WorkerInfo(_Part):
+    """A process that put load on the target: its place (host and process), the regions of its users, its clock."""
+
+    worker: str
+    place: str
+    regions: tuple[str, ...]
+    users: int
+    offset_ns: int
+    """How far its clock was ahead of the coordinator's when the run began; true to half of ``rtt_ns``."""
+    rtt_ns: int
+
+
 class GitInfo(_Part):
     """The state of the checkout that the run was started from."""
 
     commit: str
     dirty: bool
+
+
+class PlannedPart(_Part):
+    """Sessions of one name that one phase is expected to offer in one region."""
+
+    phase: str
+    session: str
+    region: str
+    expected: float
 
 
 class Manifest(_Part):
@@ -101,8 +125,14 @@ class Manifest(_Part):
     machine: MachineInfo
     versions: dict[str, str] = Field(default_factory=dict)
     git: GitInfo | None = None
+    workers: tuple[WorkerInfo, ...] = ()
+    """Empty where one process was the whole generator."""
     workload: str
     strategy: str | None = None
+    hot_sessions: tuple[str, ...] = ()
+    """Sessions that come for what is on sale; the others should not feel them."""
+    planned: tuple[PlannedPart, ...] = ()
+    """How many sessions each phase was expected to offer (in a closed model: their weights)."""
 
     @field_validator("command")
     @classmethod
@@ -134,6 +164,11 @@ class Manifest(_Part):
     def scenario_name(self) -> str:
         """The name of the scenario, for titles."""
         return str(self.scenario.get("name") or self.workload)
+
+    @property
+    def is_open(self) -> bool:
+        """Whether sessions arrive by a schedule, whatever the server does."""
+        return self.scenario.get("model", "open") == "open"
 
     def is_distant(self, region: str) -> bool:
         """Return whether the users of a region paid an emulated distance."""

@@ -36,6 +36,11 @@ class Binaries:
         """The version that the format of the data depends on."""
         return int(self.version.partition(".")[0])
 
+    def has_library(self, name: str) -> bool:
+        """Whether a module that a server can load is installed, as pg_config would say it: below lib, beside bin."""
+        folders = (self.bin_dir.parent / "lib", self.bin_dir.parent / "lib" / "postgresql")
+        return any((folder / f"{name}{suffix}").is_file() for folder in folders for suffix in (".so", ".dylib"))
+
     def environment(self) -> dict[str, str]:
         """Return the environment to run the programs in."""
         # PG* are for clients (and PGDATA would mislead); LC_ALL keeps messages readable to us, and on macOS a server

@@ -38,11 +38,15 @@ _FATAL = re.compile(r"(?:FATAL|PANIC): +(.*)")
 
 @dataclass(frozen=True, slots=True)
 class ServerOptions:
-    """How to start a server: its settings by name, a fixed port or None for any, and the seconds it may take."""
+    """How to start a server: its settings by name, a fixed port or None for any, and the seconds it may take.
+
+    ``libraries`` are preloaded where the installation has them; some packages of PostgreSQL come without.
+    """
 
     settings: Mapping[str, str]
     port: int | None = None
     start_timeout_s: float = 30.0
+    libraries: tuple[str, ...] = ()
 
 
 class EmbeddedServer:
@@ -160,8 +164,10 @@ class EmbeddedServer:
 
     def _arguments(self, options: ServerOptions) -> list[str]:
         # Ours come last, as the last one counts.  No Unix socket: its path has a length limit of about 100 bytes.
+        libraries = ",".join(name for name in options.libraries if self.binaries.has_library(name))
         settings = {
             **options.settings,
+            **({"shared_preload_libraries": libraries} if libraries else {}),
             "listen_addresses": self.host,
             "port": str(self.port),
             "unix_socket_directories": "",

@@ -134,10 +134,11 @@ def test_units_from_nowhere_are_not_stock(shop):
     assert failed(shop)["oversold"].violations == 42
 
 
-def test_a_quantity_below_zero(shop):
-    shop.sql("ALTER TABLE inventory DROP CONSTRAINT inventory_quantity_incoming_check")
-    shop.sql("UPDATE inventory SET quantity_incoming = -1 WHERE id = %s", uid("shirt eu-west"))
-    finding = only(shop, "stock_negative")
+@pytest.mark.parametrize("quantity", ["available", "reserved", "incoming"])
+def test_a_quantity_below_zero(shop, quantity):
+    shop.sql(f"ALTER TABLE inventory DROP CONSTRAINT inventory_quantity_{quantity}_check")
+    shop.sql(f"UPDATE inventory SET quantity_{quantity} = -1 WHERE id = %s", uid("shirt eu-west"))
+    finding = failed(shop)["stock_negative"]
     assert finding.violations == 1
     assert finding.witness[0]["inventory_id"] == uid("shirt eu-west")
 

@@ -4,7 +4,7 @@ import os
 import shutil
 import tempfile
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from bench.target.embedded import EmbeddedServer, ServerOptions
 
 
 @contextmanager
-def database(url: str | None) -> Iterator[str]:
+def database(url: str | None, settings: Mapping[str, str] = SERVER_SETTINGS) -> Iterator[str]:
     """Yield the URL of an empty database on the server given, or on one of our own with the settings of a run."""
     if url is not None:
         with _scratch(url) as name:
@@ -26,7 +26,7 @@ def database(url: str | None) -> Iterator[str]:
     home.chmod(0o755)
     try:
         with (
-            EmbeddedServer.start(home, ServerOptions(SERVER_SETTINGS)) as server,
+            EmbeddedServer.start(home, ServerOptions(settings)) as server,
             _scratch(server.url()) as name,
         ):
             yield server.url(name)

@@ -40,6 +40,11 @@ BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY
 -- dialect: cockroach
 BEGIN TRANSACTION ISOLATION LEVEL SERIALIZABLE READ ONLY
 
+-- name: begin_live_snapshot
+-- The same while load goes on, of a moment ago, so that writers are neither waited for nor pushed.
+-- dialect: cockroach
+BEGIN TRANSACTION AS OF SYSTEM TIME '-5s'
+
 -- name: end_snapshot
 COMMIT
 
