@@ -20,17 +20,20 @@ _REASON = "bench plays a schedule made before the run: the load cannot be change
 class WebPage:
     """Serves Locust's page on loopback while a run lasts; UsageError when the port is taken."""
 
-    def __init__(self, port: int, stop: Callable[[], None]) -> None:
+    def __init__(self, port: int) -> None:
         _require_free(port)
         self.url = f"http://{HOST}:{port}"
         self._port = port
-        self._stop = stop
+        self._stop: Callable[[], None] = lambda: None
         self._environment: Any = None
         self._history: gevent.Greenlet | None = None
 
-    def attach(self, environment: Any) -> None:
-        """Begin to serve for an environment that has its runner."""
+    def attach(self, environment: Any, stop: Callable[[], None]) -> None:
+        """Begin to serve for an environment that has its runner; the page's stop button calls ``stop``."""
+        # Locust would look for its own options on our command line, and end the process over ours.
+        locust.argument_parser.ui_extra_args_dict = lambda args=None: {}  # noqa: ARG005
         self._environment = environment
+        self._stop = stop
         page = environment.create_web_ui(HOST, self._port, delayed_start=True)
         page.app.before_request(self._guard)
         page.start()
@@ -45,7 +48,7 @@ class WebPage:
         """Stop serving."""
         if self._history is not None:
             self._history.kill()
-        if self._environment is not None:
+        if self._environment is not None and self._environment.web_ui is not None:
             self._environment.web_ui.stop()
 
     def _guard(self) -> Response | tuple[Response, int] | None:
