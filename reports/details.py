@@ -1,5 +1,7 @@
 """The later sections of a page: stock, statements, slow transactions, audit, server, environment, definitions."""
 
+from collections.abc import Sequence
+
 from bench.metrics.frame import SlowSample
 from bench.metrics.outcome import Finding, StockRow
 from bench.stats.verdict import plural
@@ -63,6 +65,9 @@ def _wins(facts: Facts) -> tuple[Block, ...]:
     return (table("Who won? Units by the region of the shopper", head, rows, note),)
 
 
+_STATEMENTS_OPEN = 15
+
+
 def statements(facts: Facts) -> tuple[Block, ...]:
     """Statements by the time spent in them."""
     rows = facts.summary.statements
@@ -78,25 +83,60 @@ def statements(facts: Facts) -> tuple[Block, ...]:
     head = ("transaction", "statement", "#sent", "#refused", "#share of time", "#mean", "#p50", "#p99", "#max")
     note = f"The {len(cells)} with most time of {len(rows)}. " if len(rows) > len(cells) else ""
     caption = "Statements as the client saw them, all regions together, most time first"
-    return (table(caption, head, cells, f"{note}{facts.distance_note}"),)
+    first = table(caption, head, cells[:_STATEMENTS_OPEN], facts.distance_note)
+    if len(cells) <= _STATEMENTS_OPEN:
+        return (first,)
+    more = table("Statements, with less time", head, cells[_STATEMENTS_OPEN:], f"{note}{facts.distance_note}".strip())
+    return first, Folded(f"{len(cells) - _STATEMENTS_OPEN} more statements", (more,))
+
+
+_SLICES_SHOWN = 12
+_CHECKS_SHOWN = 60
 
 
 def slow_samples(facts: Facts) -> tuple[Block, ...]:
-    """The slowest transactions with their breakdown."""
-    if not facts.slow:
-        return (Text("No slow transaction was recorded."),)
+    """The slowest hundredth taken apart, then the slowest transactions one by one."""
+    found = facts.summary.tail
+    if found is None:
+        return (Text("No slow transaction of a measured phase was recorded."),)
+    sign = "≥ " if found.threshold_at_least else ""
+    kept = (
+        f"Taken apart: {plural(found.samples, 'transaction')} of about {count(found.at_or_above)} as slow as p99 "
+        f"({sign}{ms(found.threshold_ms)}). Of each second the five slowest are kept, so a calm second shows its own "
+        "slowest, and of a second with many slow ones only the worst."
+    )
+    slices: list[Row] = [
+        (part.name, share(part.share), ms(part.mean_ms), ms(part.usual_ms)) for part in found.slices[:_SLICES_SHOWN]
+    ]
+    head = ("part", "#share of the time", "#mean in these", "#median of all")
+    note = "A statement's median is over the whole run, its emulated distance included; the parts are without it."
+    blocks: list[Block] = [
+        Text(f"{found.sentence}."),
+        Text(kept),
+        table("Where the slowest hundredth spends its time", head, slices, note),
+    ]
+    if found.key or found.reasons:
+        aborted = ", ".join(f"{reason} {count(n)}" for reason, n in found.reasons) or "none"
+        keys = f"{found.key} in {found.key_samples} of {found.samples}" if found.key else "none named"
+        blocks.append(Text(f"What they contended for: {keys}. Their aborted attempts: {aborted}."))
+    return (*blocks, Folded("The ten slowest, one by one", (_slowest(facts, found.slowest),)))
+
+
+def _slowest(facts: Facts, samples: Sequence[SlowSample]) -> Block:
     rows: list[Row] = [
         (
             *(clock(s.elapsed_s), s.phase, Cell(s.region, "region"), s.transaction, s.outcome),
-            *(ms(s.response_ms), ms(s.service_ms), count(s.attempts), _breakdown(s)),
+            *map(ms, (s.response_ms, s.dispatch_ms, s.wait_ms, s.service_ms, s.backoff_ms)),
+            *(count(s.attempts), s.key or MISSING, _breakdown(s)),
         )
-        for s in facts.slow
+        for s in samples
     ]
     head = (
         *("#at", "phase", "region", "transaction", "outcome"),
-        *("#response", "#service", "#attempts", "time by statement"),
+        *("#response", "#late generator", "#wait for a user", "#service", "#back-off", "#attempts"),
+        *("key", "time by statement"),
     )
-    return (table("The slowest transactions of the whole run", head, rows, facts.distance_note),)
+    return table("The slowest transactions of the measured phases", head, rows, facts.distance_note)
 
 
 def _breakdown(sample: SlowSample) -> str:
@@ -108,7 +148,7 @@ def audit(facts: Facts) -> tuple[Block, ...]:
     """The rules of the audit; each broken one with its witness and the SQL to look at it."""
     summary = facts.summary
     if not summary.is_audited:
-        return (Text("The audit did not run, so nothing is known about the data.", "caution"),)
+        return (Text("The audit did not run, so nothing is known about the data.", "caution"), *checks(facts))
     broken = summary.broken
     if broken:
         lead = Text(f"{len(broken)} of {plural(len(summary.findings), 'rule')} do not hold.", "bad")
@@ -125,7 +165,38 @@ def audit(facts: Facts) -> tuple[Block, ...]:
         for finding in sorted(summary.findings, key=lambda finding: finding.passed)
     ]
     rules = table("Rules", ("rule", "says", "result", "#violations", "detail"), rows)
-    return lead, rules, *(block for finding in broken for block in _witness(finding))
+    return lead, rules, *checks(facts), *(block for finding in broken for block in _witness(finding))
+
+
+def checks(facts: Facts) -> tuple[Block, ...]:
+    """What the audit found while the run went on."""
+    found = facts.summary.checks
+    if not found:
+        return ()
+    broken = [check for check in found if not check.passed]
+    moments = sorted({check.elapsed_s for check in found})
+    slowest = max(check.took_ms for check in found)
+    result = f"{plural(len(broken), 'check')} did not hold" if broken else "every rule held in each of them"
+    line = (
+        f"While the run went on, {plural(len(moments), 'snapshot')} of the data were looked at: {result}. "
+        f"The longest look took {ms(slowest)}."
+    )
+    rows: list[Row] = [
+        (
+            clock(check.elapsed_s),
+            Cell(check.rule, "code"),
+            Cell("holds", "good") if check.passed else Cell("BROKEN", "bad"),
+            count(check.violations),
+            ms(check.took_ms),
+            check.detail,
+        )
+        for check in sorted(found, key=lambda check: (check.passed, check.elapsed_s))[:_CHECKS_SHOWN]
+    ]
+    head = ("#at", "rule", "result", "#violations", "#took", "detail")
+    note = f"The first {len(rows)} of {len(found)}, broken ones first." if len(found) > len(rows) else ""
+    return Text(line, "bad" if broken else "good"), Folded(
+        "Audits during the run", (table("Checks during the run", head, rows, note),)
+    )
 
 
 def _witness(finding: Finding) -> tuple[Block, ...]:
@@ -192,6 +263,13 @@ _WORDS = (
     ("attempts per commit", "attempts of committed transactions divided by their number; 1.000 means no retry"),
     ("cost of retries", "the time of aborted attempts and of the back-off that followed them"),
     ("percentile", "nearest rank on merged histograms, within 0.05 %; maximum and counts are exact; none is averaged"),
+    (
+        "≥",
+        "a bound: the answer that the figure depends on was not seen (given up, in flight at the end, dropped), and the true "
+        "figure is not below it",
+    ),
+    ("attempt time", "one execution of a transaction's body, from BEGIN to COMMIT or an error"),
+    ("drain", "the time after the last phase in which sessions in flight end: in the times, not in the rates"),
     ("measured", "phases of the scenario without its warm-up; rates are counts per measured second"),
     (
         "emulated distance",

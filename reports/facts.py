@@ -1,17 +1,20 @@
 """What a page is about: one run, read once."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.metrics.frame import Event, SlowSample
-from bench.metrics.histogram import Histogram
+from bench.metrics.frame import Event
 from bench.results.manifest import Manifest
 from bench.results.read import Run
 from bench.results.store import STORE_NAME
 from bench.results.summarise import summarise_run
 from bench.results.timeline import Timeline, read_timeline
-from bench.stats.merge import is_session, merge_transactions
+from bench.stats.censoring import Times
+from bench.stats.measured import times_of
+from bench.stats.merge import is_session
+from bench.stats.outages import outage_line
 from bench.stats.phases import measured_names
 from bench.stats.records import Summary
 from bench.stats.verdict import Headline, headline
@@ -46,10 +49,11 @@ class Facts:
     summary: Summary
     headline: Headline
     timeline: Timeline
-    tails: dict[str, tuple[Histogram, Histogram]]
+    tails: dict[str, tuple[Times, Times]]
     events: tuple[Event, ...]
-    slow: tuple[SlowSample, ...]
     server: tuple[ServerRow, ...]
+    sent: dict[str, int]
+    """How often the client sent each statement, over the whole run."""
     last_s: float
     files: tuple[str, ...]
 
@@ -92,20 +96,35 @@ def gather(run: Run) -> Facts:
         headline=headline(summary),
         timeline=read_timeline(run),
         tails=_tails(run),
-        events=run.events,
-        slow=run.slow(10),
+        events=(*run.events, *_outage_marks(summary)),
         server=_server(run),
+        sent=_sent(run),
         last_s=run.last_s,
         files=_files(run.path),
     )
 
 
-def _tails(run: Run) -> dict[str, tuple[Histogram, Histogram]]:
+def _outage_marks(summary: Summary) -> Iterator[Event]:
+    """Yield the outages as marks on the timeline."""
+    regions = summary.region_names
+    for each in summary.outages:
+        where = None if set(each.regions) >= set(regions) else ", ".join(each.regions)
+        yield Event(each.began_s, "outage", outage_line(each, regions), where)
+
+
+def _tails(run: Run) -> dict[str, tuple[Times, Times]]:
     names = measured_names(run.manifest.phases)
-    cells = [c for c in run.cells if c.phase in names and c.kind != "failure" and not is_session(c.name)]
-    return {
-        region: (group.response, group.service) for (region,), group in merge_transactions(cells, ["region"]).items()
-    }
+    cells = [c for c in run.cells if c.phase in names and not is_session(c.name)]
+    regions = sorted({cell.region for cell in cells})
+    by_region = {region: [cell for cell in cells if cell.region == region] for region in regions}
+    return {region: (times_of(mine, "response"), times_of(mine, "service")) for region, mine in by_region.items()}
+
+
+def _sent(run: Run) -> dict[str, int]:
+    sent: dict[str, int] = {}
+    for cell in run.statements:
+        sent[cell.statement] = sent.get(cell.statement, 0) + cell.count
+    return sent
 
 
 def _server(run: Run) -> tuple[ServerRow, ...]:

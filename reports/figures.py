@@ -12,9 +12,9 @@ from matplotlib.figure import Figure as Canvas
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from bench.metrics.frame import Event
-from bench.metrics.histogram import Histogram
 from bench.metrics.outcome import StockRow
 from bench.results.timeline import Timeline
+from bench.stats.censoring import Times
 from bench.stats.phases import Phase
 from bench.stats.records import AbortDetail, Group
 from bench.stats.validity import ENDINGS
@@ -180,15 +180,15 @@ def _marks(axes: Axes, t0_s: float | None, events: Sequence[Event], *, named: bo
             )  # fmt: skip
 
 
-def tail(tails: dict[str, tuple[Histogram, Histogram]], look: Look, alt: str) -> str:
+def tail(tails: dict[str, tuple[Times, Times]], look: Look, alt: str) -> str:
     """Draw response (solid) and service time (dashed) of each region against 1/(1-p)."""
     with _canvas(4.6) as figure:
         axes = figure.subplots()
         longest = 10.0
         for region in look.regions:
-            response, service = tails.get(region, (Histogram.empty(), Histogram.empty()))
-            for histogram, dashes, name in ((response, "-", look.label(region)), (service, (0, (3, 2)), None)):
-                x, y = _spectrum(histogram)
+            response, service = tails.get(region, (Times(), Times()))
+            for times, dashes, name in ((response, "-", look.label(region)), (service, (0, (3, 2)), None)):
+                x, y = _spectrum(times)
                 if x.size:
                     axes.plot(x, y, color=look.colours[region], linestyle=dashes, label=name, linewidth=1.5)
                     axes.plot(x[-1:], y[-1:], marker=look.marker(region), color=look.colours[region], markersize=5)
@@ -205,19 +205,20 @@ def tail(tails: dict[str, tuple[Histogram, Histogram]], look: Look, alt: str) ->
         return to_svg(figure, "tail", alt)
 
 
-def _spectrum(histogram: Histogram) -> tuple[np.ndarray, np.ndarray]:
-    """(1/(1-p), ms) of a histogram, thinned to the steps that a line of a page's width can show.
+def _spectrum(times: Times) -> tuple[np.ndarray, np.ndarray]:
+    """(1/(1-p), ms) of a distribution, thinned to the steps that a line of a page's width can show.
 
-    The maximum stands at 1/(1-p) = n, so the line ends where the samples do and claims no rarer event.
+    The maximum stands at 1/(1-p) = n, so the line ends where the samples do and claims no rarer event; with samples that had
+    no answer it ends at the last answer, before what is not known.
     """
-    values, shares = histogram.cumulative()
+    values, waiting = times.waiting()
     if not values.size:
-        return values, shares
-    below = np.concatenate([[0.0], shares[:-1]])  # a value holds from the share below it on
-    x = 1 / np.maximum(1 - below, 1 / histogram.count)
+        return values, waiting
+    above = np.concatenate([[1.0], waiting[:-1]])  # a value holds from the share that still waits before it on
+    x = 1 / np.maximum(above, 1 / (times.answered.count + times.censored.count))
     keep = np.unique(np.searchsorted(x, np.geomspace(1, x[-1], 240)).clip(0, x.size - 1))
     y = values[keep]
-    y[-1] = histogram.max_ms
+    y[-1] = times.answered.max_ms
     return x[keep], y
 
 

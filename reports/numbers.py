@@ -5,7 +5,9 @@
 """
 
 import math
+from collections.abc import Sequence
 
+from bench.stats.records import Latency
 from bench.units import format_duration, format_ms
 
 MISSING = "–"
@@ -40,8 +42,32 @@ def count(value: int | float) -> str:
 
 
 def ms(value: float | None) -> str:
-    """Return a time given in milliseconds."""
-    return format_ms(value)
+    """Return a time given in milliseconds; below half a microsecond it is none."""
+    return format_ms(0.0 if value is not None and value < 0.0005 else value)
+
+
+def latency(times: Latency, name: str) -> str:
+    """Return one figure of a distribution, such as ``p99_ms``; a bound from below says so."""
+    return f"≥ {ms(getattr(times, name))}" if name in times.at_least else ms(getattr(times, name))
+
+
+LATENCY = ("p50_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms")
+
+
+def latencies(times: Latency, names: Sequence[str] = LATENCY) -> tuple[str, ...]:
+    """Return several figures of a distribution."""
+    return tuple(latency(times, name) for name in names)
+
+
+def chance(p_value: float | None) -> str:
+    """Return a p-value; what is too small to tell from zero is not written as zero.
+
+    >>> chance(0.0314), chance(1e-9), chance(None)
+    ('0.031', '< 0.001', '–')
+    """
+    if p_value is None:
+        return MISSING
+    return "< 0.001" if p_value < 0.001 else f"{p_value:.2g}"
 
 
 def seconds(value: float | None) -> str:

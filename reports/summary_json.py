@@ -10,7 +10,9 @@ from bench.stats.records import Summary
 from bench.stats.verdict import Headline
 
 # 1  first form.
-SCHEMA_VERSION = 1
+# 2  bounds of percentiles, answers in the drain, start error, mix and phases, ledger of retries, tail, blast radius,
+#    fairness, counters of the server by phase, audits during the run, workers.
+SCHEMA_VERSION = 2
 
 
 def summary_document(manifest: Manifest, summary: Summary, head: Headline) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from bench.stats.records import Summary
 
-from .numbers import MISSING, count, ms, rate, ratio, share
+from .numbers import MISSING, count, latency, rate, ratio, share
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,15 +26,16 @@ def tiles(summary: Summary) -> tuple[Tile, ...]:
         dropped = share(summary.generator.dropped_share)
         shown.append(Tile("offered", f"{rate(arrivals.offered_per_s)}/s", f"sessions; {dropped} dropped"))
     if arrivals.ended_per_s is not None:
-        shown.append(Tile("answered", f"{rate(arrivals.ended_per_s)}/s", "sessions"))
+        drain = f"; {count(arrivals.drained)} more in the drain" if arrivals.drained else ""
+        shown.append(Tile("answered", f"{rate(arrivals.ended_per_s)}/s", f"sessions{drain}"))
     shown += [
         Tile("committed", f"{rate(total.committed_per_s)}/s", f"transactions; {count(total.failed)} failed"),
         Tile(
             "response p99",
-            ms(total.response.p99_ms),
-            f"p50 {ms(total.response.p50_ms)}, max {ms(total.response.max_ms)}",
+            latency(total.response, "p99_ms"),
+            f"p50 {latency(total.response, 'p50_ms')}, max {latency(total.response, 'max_ms')}",
         ),
-        Tile("service p99", ms(total.service.p99_ms), f"p50 {ms(total.service.p50_ms)}"),
+        Tile("service p99", latency(total.service, "p99_ms"), f"p50 {latency(total.service, 'p50_ms')}"),
         Tile("attempts per commit", ratio(total.attempts_per_commit), f"{count(total.retries)} retries"),
     ]
     if summary.stock:

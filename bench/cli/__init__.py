@@ -9,6 +9,8 @@ from bench import __version__
 _COMMANDS = {
     "run": "Run a scenario and report on it.",
     "report": "Write a run's report again, from its store.",
+    "worker": "Play a part of a run that was started elsewhere.",
+    "explain-tail": "Say what a run's slowest transactions are made of.",
     "audit": "Check a database's business invariants.",
     "seed": "Fill a database with the shop's data.",
     "schema": "Show, apply, check or drop the schema.",
@@ -28,7 +30,7 @@ class LazyGroup(click.Group):
         """Import and return a command."""
         if cmd_name not in _COMMANDS:
             return None
-        command: click.Command = importlib.import_module(f"bench.cli.{cmd_name}").command
+        command: click.Command = importlib.import_module(f"bench.cli.{cmd_name.replace('-', '_')}").command
         return command
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002

@@ -11,7 +11,8 @@ from rich.console import Group as Renderables
 from rich.text import Text
 
 from bench.metrics.outcome import StockRow
-from bench.stats.records import Arrivals, Group, Summary
+from bench.stats.outages import outage_line
+from bench.stats.records import Arrivals, Group, Latency, Summary
 from bench.stats.verdict import headline, plural
 from bench.units import format_duration, format_ms
 
@@ -19,6 +20,7 @@ WIDTH = 100
 MAX_REGIONS = 8
 MAX_LINES = 25
 MAX_REASONS = 3
+MAX_OUTAGES = 2
 _STYLES = {"good": "bold green", "caution": "bold yellow", "bad": "bold red"}
 _HEAD = (
     f"{'':11}{'sessions/s':>17}{'tx/s':>8}{'response':>10}{'':30}{'service':>9}{'attempts':>9}\n"
@@ -39,7 +41,8 @@ def summary_text(summary: Summary, paths: Sequence[Path] = ()) -> str:
 
 
 def _lines(summary: Summary, paths: Sequence[Path]) -> list[Text]:
-    above = [*_verdict(summary), *(_table(summary) if summary.total.count else ()), *_aborts(summary)]
+    table = _table(summary) if summary.total.count else ()
+    above = [*_verdict(summary), *table, *_aborts(summary), *_outages(summary)]
     below = [_audit(summary), *(Text(str(path), no_wrap=True, overflow="ignore") for path in paths)]
     lines = [*above, *_stock(summary, MAX_LINES - len(above) - len(below)), *below]
     for line in lines:
@@ -70,19 +73,33 @@ def _table(summary: Summary) -> Iterator[Text]:
     if len(rows) > MAX_REGIONS:
         yield _line(f"and {len(rows) - MAX_REGIONS} more regions, in the report")
     yield _row("all", summary.total, summary.total_arrivals)
+    yield from _start_error(summary)
     far = [f"{region} {ms:.3g} ms" for region, ms in summary.distance_ms.items() if ms > 0]
     if far:
         yield _line(f"emulated distance included: {', '.join(far)}", "dim")
 
 
+def _start_error(summary: Summary) -> Iterator[Text]:
+    """How late sessions began, and how much of it was the generator's own."""
+    seen = summary.generator
+    if seen.lag_p50_ms is not None:
+        own = "/".join(map(_short, (seen.dispatch_p50_ms, seen.dispatch_p99_ms, seen.dispatch_p999_ms)))
+        whole = "/".join(map(_short, (seen.lag_p99_ms, seen.lag_p999_ms)))
+        yield _line(f"start error: dispatch p50/p99/p99.9 {own}; schedule p99/p99.9 {whole}", "dim")
+
+
+def _short(value: float | None) -> str:
+    return format_ms(0.0 if value is not None and value < 0.0005 else value)
+
+
 def _row(name: str, group: Group, arrivals: Arrivals) -> Text:
     response, service = group.response, group.service
-    times = (response.p50_ms, response.p95_ms, response.p99_ms, response.p999_ms, response.max_ms)
+    times = ("p50_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms")
     per_commit = _DASH if group.attempts_per_commit is None else f"{group.attempts_per_commit:.3f}"
     return _line(
         f"{name[:10]:<11}{_rate(arrivals.offered_per_s):>8}{_rate(arrivals.ended_per_s):>9}"
-        f"{_rate(group.committed_per_s):>8}{''.join(f'{_ms(value):>8}' for value in times)}"
-        f"{_ms(service.p99_ms):>9}{per_commit:>8}{_count(group.retries):>6}"
+        f"{_rate(group.committed_per_s):>8}{''.join(f'{_time(response, name):>8}' for name in times)}"
+        f"{_time(service, 'p99_ms'):>9}{per_commit:>8}{_count(group.retries):>6}"
     )
 
 
@@ -100,6 +117,14 @@ def _aborts(summary: Summary) -> Iterator[Text]:
     if total.failed:
         failures = [row for row in total.outcomes if row.kind == "failure"]
         yield _line(f"failures: {', '.join(f'{row.outcome} {row.count:,}' for row in failures[:4])}")
+
+
+def _outages(summary: Summary) -> Iterator[Text]:
+    found = summary.outages
+    for outage in found[:MAX_OUTAGES]:
+        yield _line(outage_line(outage, summary.region_names), "yellow")
+    if len(found) > MAX_OUTAGES:
+        yield _line(f"and {plural(len(found) - MAX_OUTAGES, 'more outage')}, in the report")
 
 
 def _stock(summary: Summary, room: int) -> Iterator[Text]:
@@ -133,19 +158,37 @@ def _cut(text: str, length: int) -> str:
 
 
 def _audit(summary: Summary) -> Text:
+    during = _checks(summary)
     if not summary.is_audited:
-        return _line("audit: did not run")
+        return _line(f"audit: did not run{during}")
     broken = summary.broken
     if not broken:
-        return _line(f"audit: {plural(len(summary.findings), 'rule')} checked, all hold")
+        return _line(f"audit: {plural(len(summary.findings), 'rule')} checked, all hold{during}")
     names = ", ".join(finding.rule for finding in broken)
-    return _line(f"audit: {len(broken)} of {plural(len(summary.findings), 'rule')} broken: {names}", "red")
+    return _line(f"audit: {len(broken)} of {plural(len(summary.findings), 'rule')} broken: {names}{during}", "red")
+
+
+def _checks(summary: Summary) -> str:
+    """What was found while the run went on."""
+    if not summary.checks:
+        return ""
+    moments = len({check.elapsed_s for check in summary.checks})
+    broken = sum(not check.passed for check in summary.checks)
+    return f"; during the run {plural(moments, 'look')}, {plural(broken, 'check') if broken else 'none'} broken"
 
 
 def _rate(value: float | None) -> str:
     if value is None:
         return _DASH
     return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def _time(times: Latency, name: str) -> str:
+    """A figure of a distribution in at most seven characters; a bound from below begins with ≥."""
+    value: float | None = getattr(times, name)
+    if value is None or name not in times.at_least:
+        return _ms(value)
+    return f"≥{value / 1000:.3g} s" if value >= 1000 else f"≥{value:.0f} ms"
 
 
 def _ms(value: float | None) -> str:

@@ -12,9 +12,9 @@ from typing import Any, ClassVar, Protocol
 import gevent
 
 from bench.db.retry import Done, Retrier, RetryPolicy, Transaction
-from bench.db.session import Effects, Session
+from bench.db.session import CONNECT, Effects, Session
 from bench.load import locust
-from bench.metrics.frame import ATTEMPT, Contender, JournalEntry, OutcomeKind, SlowSample
+from bench.metrics.frame import ATTEMPT, LOST_CONNECTION, Contender, JournalEntry, OutcomeKind, SlowSample
 from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, TransactionLabel
 from bench.units import NS_PER_MS, NS_PER_S
 
@@ -42,6 +42,8 @@ class Setup:
     seed: int
     run_tag: str
     """Twelve hex digits that end every idempotency key of the run."""
+    writes: bool = True
+    """False in worker processes: another process has prepared the data, and all have to find the same state in it."""
 
 
 class Source(Protocol):
@@ -82,6 +84,10 @@ class ShopUser(locust.User):
     """(package, folder) of the SQL files that the catalogue is read from."""
     sessions: ClassVar[Mapping[str, str]] = {}
     """Session name → name of the method that plays it."""
+    hot_sessions: ClassVar[frozenset[str]] = frozenset()
+    """Sessions that come for what is on sale: the report asks whether the others felt them."""
+    exchanges: ClassVar[Mapping[str, int]] = {}
+    """Session name → how many statements it typically sends, BEGIN and COMMIT among them; sizes the pool of users."""
     settings_model: ClassVar[type[Any] | None] = None
     """A pydantic model that checks ``[workload.settings]`` before the run."""
 
@@ -99,7 +105,10 @@ class ShopUser(locust.User):
         self._dispatch_ns = 0
         self._due_ns = 0
         self._has_failed = False
-        self._trail: list[tuple[str, float]] = []
+        self._trail: list[tuple[str, int]] = []
+        # The numbers of statement labels by transaction and statement, so that no label is made twice.
+        self._labels: dict[str, dict[str, int]] = {}
+        self._own_labels: dict[str, int] = {}
         self._reasons: list[str] = []
         self._attempts_ns = 0
         self.session = kit.connect(self)
@@ -171,6 +180,8 @@ class ShopUser(locust.User):
         service time plus the session's schedule lag.
         """
         self._transaction = name
+        labels = self._labels.get(name)
+        self._own_labels = self._labels.setdefault(name, {}) if labels is None else labels
         self._trail, self._reasons, self._attempts_ns = [], [], 0
         started = time.perf_counter_ns()
         try:
@@ -203,7 +214,7 @@ class ShopUser(locust.User):
             response_ms=response_ms,
             service_ms=service_ns / NS_PER_MS,
             attempts=done.attempts,
-            statements=tuple(self._trail),
+            statements=tuple((name, took_ns / NS_PER_MS) for name, took_ns in self._trail),
             dispatch_ms=self._dispatch_ns / NS_PER_MS,
             wait_ms=(self._lag_ns - self._dispatch_ns) / NS_PER_MS,
             backoff_ms=max(0, service_ns - self._attempts_ns) / NS_PER_MS,
@@ -231,20 +242,31 @@ class ShopUser(locust.User):
 
     def statement(self, name: str, started_ns: int, ended_ns: int, ok: bool) -> None:
         """Record a statement of this user's session."""
-        recorder = self.equipment.recorder
-        label = recorder.statement_label(StatementLabel(self.region, self._transaction, name))
-        recorder.statement(label, self._phase, ended_ns - started_ns, ok)
-        self._trail.append((name, (ended_ns - started_ns) / NS_PER_MS))
+        took_ns = ended_ns - started_ns
+        label = self._own_labels.get(name)
+        if label is None:
+            label = self._label(name)
+        self.equipment.recorder.statement(label, self._phase, took_ns, ok)
+        self._trail.append((name, took_ns))
 
     def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
         """Record one attempt of this user's transaction."""
-        self._attempts_ns += ended_ns - started_ns
-        recorder = self.equipment.recorder
-        label = recorder.statement_label(StatementLabel(self.region, self._transaction, ATTEMPT))
-        recorder.statement(label, self._phase, ended_ns - started_ns, ok)
+        took_ns = ended_ns - started_ns
+        self._attempts_ns += took_ns
+        label = self._own_labels.get(ATTEMPT)
+        if label is None:
+            label = self._label(ATTEMPT)
+        self.equipment.recorder.statement(label, self._phase, took_ns, ok)
+
+    def _label(self, statement: str) -> int:
+        label = StatementLabel(self.region, self._transaction, statement)
+        number = self._own_labels[statement] = self.equipment.recorder.statement_label(label)
+        return number
 
     def retry(self, statement: str, reason: str, wasted_ns: int, key: str = "") -> None:
         """Record an ended attempt of this user's transaction, and what it contended for."""
         self._reasons.append(reason)
+        if reason in LOST_CONNECTION:
+            self.equipment.recorder.disconnected(self.region, self.elapsed_s, refused=statement == CONNECT)
         label = RetryLabel(self._phase, self.region, self._transaction, statement, reason, key)
         self.equipment.recorder.retry(label, wasted_ns)

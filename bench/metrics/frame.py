@@ -100,6 +100,8 @@ class GeneratorCell:
     queued: int
     worker: str = ""
     """Which worker process it is the state of; empty where there is one process."""
+    starved_ms: float = 0.0
+    """Time in which the event loop's thread was ready to run and had no core (Linux; 0 where the system does not say)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +148,27 @@ class Check:
     detail: str
 
 
+LOST_CONNECTION = frozenset(
+    {"connection_lost", "connection_refused", "cannot_connect_now", "admin_shutdown", "crash_shutdown"}
+)
+"""Reasons of an attempt's end that mean: there is no server, or no way to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """A region's attempts in this frame that ended because a connection was lost, or was refused.
+
+    Times are seconds since the start of the run: of the first of them, and of the last refusal (None without any).  A lost
+    connection may be noticed long after the server is back, by a user that was idle; a refusal says that it is not.
+    """
+
+    region: str
+    began_s: float
+    refused_until_s: float | None
+    lost: int
+    refused: int
+
+
 @dataclass(frozen=True, slots=True)
 class Frame:
     """Everything recorded in one second of a run; ``elapsed_s`` (since its start) and ``unix_s`` date the frame's end."""
@@ -166,6 +189,7 @@ class Frame:
     contenders: tuple[Contender, ...] = ()
     counters: tuple[Counter, ...] = ()
     checks: tuple[Check, ...] = ()
+    disconnects: tuple[Disconnect, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

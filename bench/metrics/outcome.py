@@ -1,4 +1,4 @@
-"""What is known once a run has ended: the stock of the sale, and what the audit found."""
+"""What is known once a run has ended: the stock of the sale, what the audit found, which workers took part."""
 
 from dataclasses import dataclass
 
@@ -20,6 +20,8 @@ class StockRow:
     oversold: int
     left: int
     sold_out_after_s: float | None
+    sku: str = ""
+    """As the keys of contenders and retries begin; empty in older stores."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,3 +39,21 @@ class Finding:
     witness: tuple[dict[str, str], ...] = ()
     look: str = ""
     detail: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class WorkerRow:
+    """One worker process of a run: where it ran, whom it played, and how far its clock was from the master's.
+
+    ``offset_ns`` was taken from its times, ``rtt_ns`` is what it was measured by, so the offset is known to half of it;
+    ``lost_s`` is when it was given up on, None for one that stayed; ``detail`` says why, or how late it was.
+    """
+
+    worker: str
+    place: str
+    regions: str
+    offset_ns: int
+    rtt_ns: int
+    users: int
+    lost_s: float | None
+    detail: str

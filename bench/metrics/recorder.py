@@ -19,6 +19,7 @@ from bench.metrics.frame import (
     Check,
     Contender,
     Counter,
+    Disconnect,
     Event,
     Frame,
     GeneratorCell,
@@ -140,6 +141,7 @@ class _Notes:
     contenders: list[Contender] = field(default_factory=list)
     counters: list[Counter] = field(default_factory=list)
     checks: list[Check] = field(default_factory=list)
+    disconnects: dict[str, Disconnect] = field(default_factory=dict)
 
 
 class Recorder:
@@ -229,6 +231,17 @@ class Recorder:
         """Record what an audit during the run found."""
         self._notes.checks.extend(checks)
 
+    def disconnected(self, region: str, at_s: float, *, refused: bool) -> None:
+        """Record that an attempt ended because its connection was lost, or ``refused``."""
+        seen = self._notes.disconnects.get(region) or Disconnect(region, at_s, None, 0, 0)
+        self._notes.disconnects[region] = Disconnect(
+            region,
+            seen.began_s,
+            at_s if refused else seen.refused_until_s,
+            seen.lost + (not refused),
+            seen.refused + refused,
+        )
+
     def is_slow(self, response_ms: float) -> bool:
         """Whether a sample is among the slowest of the frame so far, and worth describing."""
         return len(self._notes.slow) < SLOWEST_KEPT or response_ms > self._notes.slow[0][0]
@@ -295,6 +308,7 @@ class Batch:
             contenders=tuple(notes.contenders),
             counters=tuple(notes.counters),
             checks=tuple(notes.checks),
+            disconnects=tuple(notes.disconnects.values()),
         )
 
     def _transaction_cells(self) -> Iterator[TransactionCell]:

@@ -49,7 +49,9 @@ class TargetInfo(_Part):
     @field_validator("gateways")
     @classmethod
     def _drop_passwords(cls, gateways: dict[str, str]) -> dict[str, str]:
-        return {region: without_password(url) for region, url in gateways.items()}
+        return {
+            region: ", ".join(without_password(url) for url in urls.split(", ")) for region, urls in gateways.items()
+        }
 
 
 class DataInfo(_Part):

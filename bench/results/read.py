@@ -9,6 +9,7 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterator, Sequence
 from functools import cached_property
+from itertools import groupby
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, Self, cast, get_args
@@ -22,6 +23,7 @@ from bench.metrics.frame import (
     Check,
     Contender,
     Counter,
+    Disconnect,
     Event,
     GeneratorCell,
     JournalEntry,
@@ -31,7 +33,8 @@ from bench.metrics.frame import (
     Taken,
     TransactionCell,
 )
-from bench.metrics.outcome import Finding, StockRow
+from bench.metrics.histogram import Histogram
+from bench.metrics.outcome import Finding, StockRow, WorkerRow
 from bench.results import files
 from bench.results.files import find_run
 from bench.results.manifest import Manifest
@@ -39,7 +42,7 @@ from bench.results.pooling import pool_rows
 from bench.results.store import MANIFEST_NAME
 from bench.results.versions import MANIFEST_VERSION, check_version
 from bench.stats.merge import Label, Merged, merge_transactions
-from bench.stats.phases import Phase
+from bench.stats.phases import Phase, measured_names
 from bench.stats.records import RunStatus
 from bench.stats.validity import ENDINGS, LAST_FRAME_S, Evidence, Validity, Verdict
 
@@ -162,7 +165,7 @@ class Run:
     def generator(self) -> tuple[tuple[float, GeneratorCell], ...]:
         """The state of the generator: (end of the frame in s, cell) in order of time."""
         query = """
-            SELECT elapsed_s, cpu_share, stall_ms, gc_ms, users, busy, queued, worker
+            SELECT elapsed_s, cpu_share, stall_ms, gc_ms, users, busy, queued, worker, starved_ms
             FROM generator JOIN frames USING (frame) ORDER BY frame, worker
         """
         return tuple((elapsed_s, GeneratorCell(*cell)) for elapsed_s, *cell in self.rows(query))
@@ -170,10 +173,41 @@ class Run:
     def evidence(self, phases: tuple[Phase, ...] | None = None) -> Evidence:
         """Return what the validity verdict rests on, for the measured ones of ``phases`` (default: the manifest's)."""
         evidence = Evidence(self.manifest.phases if phases is None else phases, self.end_s)
+        evidence.faults += [event.detail for event in self.events if event.kind == "worker_lost"]
         evidence.add_arrivals(0.0, self.arrivals)
         for elapsed_s, cell in self.generator:
             evidence.add_generator(elapsed_s, cell)
+        for row in self.rows("SELECT frame, elapsed_s, unix_s FROM frames ORDER BY frame"):
+            evidence.frames.add(*row)
+        evidence.faults += [f"worker {row.worker} was lost" for row in self.workers if row.lost_s is not None]
+        if self.validity is None:
+            self._add_pool_waits(evidence)
         return evidence
+
+    def _add_pool_waits(self, evidence: Evidence) -> None:
+        """Read each second again for the judgement that the writer did not live to give."""
+        arrivals = groupby(
+            self.rows("SELECT frame, phase, region, session, offered, started, dropped, lag, dispatch FROM arrivals"),
+            lambda row: row[0],
+        )
+        due = {
+            frame: [ArrivalCell(*row[1:-2], *map(Histogram.from_bytes, row[-2:])) for row in rows]
+            for frame, rows in arrivals
+        }
+        query = """
+            SELECT frame, phase, region, name, outcome, kind, count, attempts, response, service FROM transactions
+            WHERE name LIKE 'session:%'
+        """
+        names = measured_names(evidence.phases)
+        for frame, rows in groupby(self.rows(query), lambda row: row[0]):
+            cells = [TransactionCell(*row[1:-2], *map(Histogram.from_bytes, row[-2:])) for row in rows]
+            evidence.pools.add(due.get(frame, ()), cells, names)
+
+    @cached_property
+    def workers(self) -> tuple[WorkerRow, ...]:
+        """The worker processes that took part; empty for a run of one process."""
+        query = "SELECT worker, place, regions, offset_ns, rtt_ns, users, lost_s, detail FROM workers ORDER BY worker"
+        return tuple(WorkerRow(*row) for row in self.rows(query))
 
     def journal(self) -> Iterator[JournalEntry]:
         """Yield the acknowledged orders in the order in which they were recorded."""
@@ -229,6 +263,12 @@ class Run:
         return tuple(Check(at, took, rule, bool(ok), *rest) for at, took, rule, ok, *rest in self.rows(query))
 
     @cached_property
+    def disconnects(self) -> tuple[Disconnect, ...]:
+        """The seconds in which attempts lost their connection or were refused one, by region, in order of time."""
+        query = "SELECT region, began_s, refused_until_s, lost, refused FROM disconnects ORDER BY began_s, rowid"
+        return tuple(Disconnect(*row) for row in self.rows(query))
+
+    @cached_property
     def server(self) -> dict[str, tuple[tuple[float, float], ...]]:
         """The server's counters: name to (end of the frame in s, cumulative value) in order of time."""
         series: defaultdict[str, list[tuple[float, float]]] = defaultdict(list)
@@ -250,7 +290,7 @@ class Run:
     def stock(self) -> tuple[StockRow, ...]:
         """The stock of the sale; empty without a sale."""
         query = """
-            SELECT item, product_id, region, offered, sold, oversold, left, sold_out_after_s FROM stock ORDER BY rowid
+            SELECT item, product_id, region, offered, sold, oversold, left, sold_out_after_s, sku FROM stock ORDER BY rowid
         """
         return tuple(StockRow(*row) for row in self.rows(query))
 

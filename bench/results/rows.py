@@ -6,7 +6,7 @@ Values are numbers, text, None and packed histograms, so rows travel between pro
 import json
 from collections.abc import Iterable, Iterator
 
-from bench.metrics.frame import Check, Contender, Counter, Frame, JournalEntry, SlowSample
+from bench.metrics.frame import Check, Contender, Counter, Disconnect, Frame, JournalEntry, SlowSample
 
 Row = tuple[object, ...]
 TableRows = tuple[str, Iterable[Row]]
@@ -17,13 +17,15 @@ def frame_rows(frame: Frame) -> Iterator[TableRows]:
     yield from _cell_rows(frame)
     if frame.generator is not None:
         g = frame.generator
-        yield "generator", [(g.cpu_share, g.stall_ms, g.gc_ms, g.users, g.busy, g.queued, g.worker)]
+        yield "generator", [(g.cpu_share, g.stall_ms, g.gc_ms, g.users, g.busy, g.queued, g.worker, g.starved_ms)]
     yield "server", frame.server.items()
     yield "journal", map(_order_row, frame.journal)
     yield "events", ((e.elapsed_s, e.kind, e.detail, e.region) for e in frame.events)
     yield "slow", map(_slow_row, frame.slow)
-    for table, records in (("contenders", frame.contenders), ("counters", frame.counters), ("checks", frame.checks)):
-        yield table, map(_plain_row, records)
+    yield "contenders", map(_plain_row, frame.contenders)
+    yield "counters", map(_plain_row, frame.counters)
+    yield "checks", map(_plain_row, frame.checks)
+    yield "disconnects", map(_plain_row, frame.disconnects)
 
 
 def _cell_rows(frame: Frame) -> Iterator[TableRows]:
@@ -78,5 +80,5 @@ def _slow_row(sample: SlowSample) -> Row:
     return (s.elapsed_s, s.phase, s.region, s.transaction, s.outcome, *times, *parts)
 
 
-def _plain_row(record: Contender | Counter | Check) -> Row:
+def _plain_row(record: Contender | Counter | Check | Disconnect) -> Row:
     return tuple(getattr(record, name) for name in record.__slots__)

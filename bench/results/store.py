@@ -41,6 +41,7 @@ class RunWriter:
 
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
+        self.is_closed = False
         refuse_package(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -67,10 +68,20 @@ class RunWriter:
             db.execute(INSERTS["frames"], (number, elapsed_s, unix_s))
             _insert(db, number, parts)
 
+    def write_more(self, number: int, parts: Iterable[TableRows]) -> None:
+        """Store rows that belong to a frame that has been stored already."""
+        with self._transaction() as db:
+            _insert(db, number, parts)
+
+    def write_workers(self, rows: Iterable[Row]) -> None:
+        """Store the worker processes of the run, in place of what was stored before."""
+        self._replace("workers", list(rows))
+
     def write_stock(self, rows: Iterable[StockRow]) -> None:
         """Store the stock of the sale, in place of what was stored before."""
         cells = [
-            (r.item, r.product_id, r.region, r.offered, r.sold, r.oversold, r.left, r.sold_out_after_s) for r in rows
+            (r.item, r.product_id, r.region, r.offered, r.sold, r.oversold, r.left, r.sold_out_after_s, r.sku)
+            for r in rows
         ]
         self._replace("stock", cells)
 
@@ -93,6 +104,7 @@ class RunWriter:
             self._db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
             self._db.execute("PRAGMA journal_mode=DELETE")
         self._db.close()
+        self.is_closed = True
 
     def __enter__(self) -> Self:
         return self

@@ -26,7 +26,7 @@ CREATE TABLE arrivals (
 CREATE TABLE generator (
     frame INTEGER NOT NULL, cpu_share REAL NOT NULL, stall_ms REAL NOT NULL, gc_ms REAL NOT NULL,
     users INTEGER NOT NULL, busy INTEGER NOT NULL, queued INTEGER NOT NULL, worker TEXT NOT NULL,
-    PRIMARY KEY (frame, worker)
+    starved_ms REAL NOT NULL, PRIMARY KEY (frame, worker)
 );
 CREATE TABLE server (frame INTEGER NOT NULL, name TEXT NOT NULL, value REAL NOT NULL);
 CREATE TABLE journal (
@@ -55,6 +55,10 @@ CREATE TABLE checks (
     frame INTEGER NOT NULL, elapsed_s REAL NOT NULL, took_ms REAL NOT NULL, rule TEXT NOT NULL, passed INTEGER NOT NULL,
     violations INTEGER NOT NULL, detail TEXT NOT NULL
 );
+CREATE TABLE disconnects (
+    frame INTEGER NOT NULL, region TEXT NOT NULL, began_s REAL NOT NULL, refused_until_s REAL, lost INTEGER NOT NULL,
+    refused INTEGER NOT NULL
+);
 CREATE TABLE workers (
     worker TEXT PRIMARY KEY, place TEXT NOT NULL, regions TEXT NOT NULL, offset_ns INTEGER NOT NULL, rtt_ns INTEGER NOT NULL,
     users INTEGER NOT NULL, lost_s REAL, detail TEXT NOT NULL
@@ -65,7 +69,7 @@ CREATE TABLE findings (
 );
 CREATE TABLE stock (
     item TEXT NOT NULL, product_id TEXT NOT NULL, region TEXT NOT NULL, offered INTEGER NOT NULL, sold INTEGER NOT NULL,
-    oversold INTEGER NOT NULL, left INTEGER NOT NULL, sold_out_after_s REAL
+    oversold INTEGER NOT NULL, left INTEGER NOT NULL, sold_out_after_s REAL, sku TEXT NOT NULL
 );
 CREATE TABLE outcome (
     only_row INTEGER PRIMARY KEY CHECK (only_row = 1), status TEXT NOT NULL, detail TEXT NOT NULL,
@@ -81,7 +85,7 @@ INSERTS = {
         "statements": 8,
         "retries": 9,
         "arrivals": 9,
-        "generator": 8,
+        "generator": 9,
         "server": 3,
         "journal": 10,
         "events": 5,
@@ -89,20 +93,23 @@ INSERTS = {
         "contenders": 7,
         "counters": 8,
         "checks": 7,
+        "disconnects": 6,
         "workers": 8,
         "findings": 7,
-        "stock": 8,
+        "stock": 9,
     }.items()
 }
 UPGRADES = {
     1: """
         CREATE TEMP VIEW retries AS SELECT *, '' AS key FROM main.retries;
-        CREATE TEMP VIEW generator AS SELECT *, '' AS worker FROM main.generator;
+        CREATE TEMP VIEW generator AS SELECT *, '' AS worker, 0.0 AS starved_ms FROM main.generator;
         CREATE TEMP VIEW slow AS SELECT *, max(0.0, response_ms - service_ms) AS wait_ms, 0.0 AS dispatch_ms,
             0.0 AS backoff_ms, '[]' AS reasons, '' AS key FROM main.slow;
+        CREATE TEMP VIEW stock AS SELECT *, '' AS sku FROM main.stock;
         CREATE TEMP TABLE contenders (region, key, arrived_s, ended_s, outcome, attempts);
         CREATE TEMP TABLE counters (moment, elapsed_s, region, kind, name, metric, value);
         CREATE TEMP TABLE checks (elapsed_s, took_ms, rule, passed, violations, detail);
+        CREATE TEMP TABLE disconnects (frame, region, began_s, refused_until_s, lost, refused);
         CREATE TEMP TABLE workers (worker, place, regions, offset_ns, rtt_ns, users, lost_s, detail);
     """,
 }

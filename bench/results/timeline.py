@@ -9,6 +9,7 @@ import numpy.typing as npt
 
 from bench.metrics.histogram import Histogram
 from bench.results.read import Run
+from bench.stats.censoring import Times
 from bench.stats.merge import is_session
 
 Floats = npt.NDArray[np.float64]
@@ -23,7 +24,8 @@ class Series:
     """One region over time, an entry for each bin; NaN where nothing was recorded.
 
     ``offered`` and ``dropped`` are sessions of the schedule, ``ended`` sessions with an answer, ``committed`` transactions,
-    ``failed`` those given up on, ``retries`` aborted attempts: all per second.  ``p50_ms`` and ``p99_ms`` are response times.
+    ``failed`` those given up on, ``retries`` aborted attempts: all per second.  ``p50_ms`` and ``p99_ms`` are response times
+    of transactions; what was given up on is in them as at least so long.
     """
 
     offered: Floats
@@ -128,24 +130,26 @@ class _Builder:
     def _percentiles(self) -> dict[str | None, Floats]:
         """Response p50 and p99 by region: an array of two columns, one row for each bin."""
         result: defaultdict[str | None, Floats] = defaultdict(lambda: np.full((self.size, 2), np.nan))
-        query = "SELECT frame, region, name, response FROM transactions WHERE kind <> 'failure' ORDER BY frame"
-        place, groups = 0, defaultdict[str, list[Histogram]](list)
+        query = "SELECT frame, region, name, kind, response FROM transactions ORDER BY frame"
+        place, groups = 0, defaultdict[str, list[Times]](list)
 
         def flush() -> None:
-            pooled = {region: Histogram.merge(parts) for region, parts in groups.items()}
+            pooled: dict[str | None, Times] = {region: Times.pool(parts) for region, parts in groups.items()}
             if pooled:
-                pooled[None] = Histogram.merge(pooled.values())  # type: ignore[index]  # None stands for all regions
-            for region, histogram in pooled.items():
-                result[region][place] = [histogram.percentile_ms(50), histogram.percentile_ms(99)]
+                pooled[None] = Times.pool(pooled.values())
+            for region, times in pooled.items():
+                readings = [times.percentile(percent) for percent in (50, 99)]
+                result[region][place] = [reading.ms if reading else np.nan for reading in readings]
             groups.clear()
 
-        for frame, region, name, response in self.run.rows(query):
+        for frame, region, name, kind, packed in self.run.rows(query):
             if is_session(name) or frame not in self.frames:
                 continue
             if self.frames[frame] != place:
                 flush()
                 place = self.frames[frame]
-            groups[region].append(Histogram.from_bytes(response))
+            response = Histogram.from_bytes(packed)
+            groups[region].append(Times(censored=response) if kind == "failure" else Times(response))
         flush()
         return result
 

@@ -3,10 +3,18 @@
 from dataclasses import dataclass
 from typing import Literal, Self
 
-from bench.metrics.frame import OutcomeKind
+from bench.metrics.frame import Check, OutcomeKind
 from bench.metrics.histogram import Histogram
-from bench.metrics.outcome import Finding, StockRow
+from bench.metrics.outcome import Finding, StockRow, WorkerRow
+from bench.stats.blast import BlastRow
+from bench.stats.censoring import Reading, Times
+from bench.stats.fairness import Fairness
+from bench.stats.ledger import HotKey, LedgerRow
+from bench.stats.offer import Mix, PhaseRow
+from bench.stats.outages import Outage
 from bench.stats.phases import Phase
+from bench.stats.serverside import ServedRow
+from bench.stats.tail import Tail
 from bench.stats.validity import Validity
 
 RunStatus = Literal["complete", "interrupted", "target_lost", "crashed", "killed"]
@@ -15,7 +23,12 @@ RunStatus = Literal["complete", "interrupted", "target_lost", "crashed", "killed
 
 @dataclass(frozen=True, slots=True)
 class Latency:
-    """A distribution of times in milliseconds; every figure is None when ``count`` is 0."""
+    """A distribution of times in milliseconds; every figure is None where nothing was recorded.
+
+    ``count`` is of answers.  ``censored`` are those known only to be at least so long (given up, timed out, in flight at the
+    end, never started); percentiles and the maximum count them in (``bench.stats.censoring``), the mean leaves them out.
+    ``at_least`` names the figures that are therefore bounds from below, such as ``p99_ms``.
+    """
 
     count: int
     mean_ms: float | None
@@ -24,12 +37,25 @@ class Latency:
     p99_ms: float | None
     p999_ms: float | None
     max_ms: float | None
+    censored: int = 0
+    at_least: tuple[str, ...] = ()
 
     @classmethod
-    def of(cls, histogram: Histogram) -> Self:
-        """Return the figures of a histogram (nearest rank, within 0.05 %; mean and maximum exact)."""
-        read = histogram.percentile_ms
-        return cls(histogram.count, histogram.mean_ms, read(50), read(95), read(99), read(99.9), histogram.max_ms)
+    def of(cls, answered: Histogram, censored: Histogram | None = None) -> Self:
+        """Return the figures of a distribution (nearest rank, within 0.05 %; mean and maximum exact)."""
+        times = Times(answered, censored or Histogram.empty())
+        found: dict[str, Reading | None] = {name: times.percentile(percent) for name, percent in _PERCENTILES}
+        found["max_ms"] = times.longest
+        return cls(
+            count=answered.count,
+            mean_ms=answered.mean_ms,
+            **{name: reading.ms if reading else None for name, reading in found.items()},
+            censored=times.censored.count,
+            at_least=tuple(name for name, reading in found.items() if reading and reading.at_least),
+        )
+
+
+_PERCENTILES = (("p50_ms", 50.0), ("p95_ms", 95.0), ("p99_ms", 99.0), ("p999_ms", 99.9))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +94,9 @@ class Group:
     """Transactions of one region and one name; None stands for all of them.
 
     ``attempts_per_commit`` is executions of the body per committed transaction, None when nothing was committed;
-    ``retries`` is attempts after the first, whatever the outcome.
+    ``retries`` is attempts after the first, whatever the outcome.  ``drained`` of ``count`` ended after the measured time:
+    they are in the times and not in the rates.  ``wasted_share`` is the time of aborted attempts and of the back-off after
+    them as a share of all service time.  ``attempt`` times one execution of the body, ``commit`` its COMMIT alone.
     """
 
     region: str | None
@@ -85,13 +113,19 @@ class Group:
     service: Latency
     outcomes: tuple[OutcomeRow, ...]
     aborts: tuple[AbortRow, ...]
+    drained: int
+    wasted_ms: float
+    wasted_share: float | None
+    attempt: Latency
+    commit: Latency
 
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
     """Sessions of the schedule of one region (None: all), and what became of them; rates are per measured second.
 
-    ``ended`` counts sessions with an answer (a business no is one), so ``ended_per_s`` compares with ``offered_per_s``.
+    ``ended`` counts sessions with an answer (a business no is one), ``drained`` those of them whose answer came after the
+    measured time; ``ended_per_s`` leaves these out and compares with ``offered_per_s``.
     In a closed model nothing is offered: counts are 0 and rates None.
     """
 
@@ -100,6 +134,7 @@ class Arrivals:
     started: int
     dropped: int
     ended: int
+    drained: int
     offered_per_s: float | None
     ended_per_s: float | None
     lag: Latency
@@ -130,14 +165,25 @@ class StatementRow:
 
 @dataclass(frozen=True, slots=True)
 class GeneratorFacts:
-    """The figures that the validity verdict rests on; None where nothing was recorded."""
+    """The figures that the validity verdict rests on; None where nothing was recorded.
 
+    Dispatch lag is the generator's own lateness, the lag all of it, waiting for a free user included.  Of several workers the
+    worst one counts.  ``starved_p95_share`` is the share of a second in which the event loop was ready and had no core.
+    """
+
+    dispatch_p50_ms: float | None
     dispatch_p99_ms: float | None
+    dispatch_p999_ms: float | None
+    lag_p50_ms: float | None
     lag_p99_ms: float | None
+    lag_p999_ms: float | None
     stall_max_ms: float | None
     cpu_p95_share: float | None
+    starved_p95_share: float | None
     gc_ms_per_s: float | None
     dropped_share: float | None
+    clock_step_ms: float | None
+    missing_s: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,10 +207,26 @@ class Summary:
     total_arrivals: Arrivals
     arrivals: tuple[Arrivals, ...]
     aborts: tuple[AbortDetail, ...]
+    hot_keys: tuple[HotKey, ...]
+    ledger: tuple[LedgerRow, ...]
     statements: tuple[StatementRow, ...]
+    mix: Mix | None
+    executed: tuple[PhaseRow, ...]
+    tail: Tail | None
+    blast: tuple[BlastRow, ...]
+    fairness: Fairness | None
+    served: tuple[ServedRow, ...]
+    checks: tuple[Check, ...]
+    outages: tuple[Outage, ...]
+    workers: tuple[WorkerRow, ...]
     stock: tuple[StockRow, ...]
     wins: tuple[WinRow, ...]
     findings: tuple[Finding, ...]
+
+    @property
+    def region_names(self) -> tuple[str, ...]:
+        """The names of the regions."""
+        return tuple(group.region for group in self.regions if group.region)
 
     @property
     def is_audited(self) -> bool:

@@ -1,70 +1,39 @@
 """What a run measured, in numbers: the one model behind the terminal, the page, the Markdown and the JSON.  Pure.
 
-Only measured phases count; a rate is a count divided by the measured seconds.  Latencies are those of transactions that got
-an answer (committed, or a business no such as sold out); failures are counted and never averaged in.
+Only measured phases count.  Times are of transactions by the phase in which they were intended to start, however late they
+ended; those without an answer are in them as "at least" (``bench.stats.censoring``).  A rate is a count of what ended within
+the measured time divided by the measured seconds.
 """
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
 
-from bench.metrics.frame import ArrivalCell, OutcomeKind, RetryCell, StatementCell, TransactionCell
+from bench.metrics.frame import RetryCell, StatementCell
 from bench.metrics.histogram import Histogram
-from bench.metrics.outcome import Finding, StockRow
-from bench.stats.merge import SESSION_PREFIX, is_session
-from bench.stats.phases import Phase, measured_names, measured_seconds
-from bench.stats.records import (
-    AbortDetail,
-    AbortRow,
-    Arrivals,
-    GeneratorFacts,
-    Group,
-    Latency,
-    OutcomeRow,
-    RunStatus,
-    StatementRow,
-    Summary,
-    WinRow,
-)
-from bench.stats.validity import Evidence, Validity
+from bench.stats.blast import blast_rows
+from bench.stats.fairness import fairness
+from bench.stats.ledger import hot_keys, ledger
+from bench.stats.material import Material
+from bench.stats.measured import Measured
+from bench.stats.merge import is_session
+from bench.stats.offer import Offered, mix, phase_rows
+from bench.stats.records import AbortDetail, GeneratorFacts, Latency, StatementRow, Summary, WinRow
+from bench.stats.serverside import served_rows
+from bench.stats.tail import Slowest, explain
+from bench.stats.validity import Evidence
 from bench.units import NS_PER_MS
 
 __all__ = ["Material", "Summary", "summarise"]
 
 
-@dataclass(frozen=True, slots=True)
-class Material:
-    """What a run holds, merged over its frames: the input of ``summarise``.
-
-    ``wins`` is (acknowledged orders, units) of the sale by the region of the shopper.  ``end_s`` is when the run stopped
-    short of its schedule, None when it went through all of it.
-    """
-
-    status: RunStatus
-    detail: str
-    validity: Validity
-    evidence: Evidence
-    regions: tuple[str, ...]
-    distance_ms: dict[str, float]
-    phases: tuple[Phase, ...]
-    t0_s: float | None
-    end_s: float | None
-    transactions: Sequence[TransactionCell] = ()
-    statements: Sequence[StatementCell] = ()
-    retries: Sequence[RetryCell] = ()
-    arrivals: Sequence[ArrivalCell] = ()
-    stock: tuple[StockRow, ...] = ()
-    wins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
-    findings: tuple[Finding, ...] = ()
-
-
 def summarise(material: Material) -> Summary:
     """Return the summary of what a run holds."""
-    measured = _Measured(material)
+    measured = Measured(material)
     tx, regions = measured.transactions, material.regions
     names = sorted({cell.name for cell in tx})
     seen = sorted({cell.region for cell in tx} - set(regions))
     places = (*regions, *seen)
+    total = measured.group(None, None)
     return Summary(
         status=material.status,
         detail=material.detail,
@@ -75,7 +44,7 @@ def summarise(material: Material) -> Summary:
         end_s=material.end_s,
         measured_s=measured.seconds,
         distance_ms=material.distance_ms,
-        total=measured.group(None, None),
+        total=total,
         regions=tuple(measured.group(region, None) for region in places),
         transactions=tuple(measured.group(None, name) for name in names),
         region_transactions=tuple(
@@ -88,112 +57,40 @@ def summarise(material: Material) -> Summary:
         total_arrivals=measured.arrivals_of(None),
         arrivals=tuple(measured.arrivals_of(region) for region in places),
         aborts=_abort_details(measured.retries),
+        hot_keys=hot_keys(measured.retries),
+        ledger=ledger(measured.retries),
         statements=_statement_rows(measured.statements),
+        mix=mix(
+            Offered(
+                material.phases,
+                material.planned,
+                material.arrivals,
+                [cell for cell in material.transactions if is_session(cell.name)],
+                material.end_s,
+                material.is_open,
+            )
+        ),
+        executed=phase_rows(material.phases, material.planned, material.executed, is_open=material.is_open),
+        tail=explain(
+            Slowest(
+                [sample for sample in material.slow if sample.phase in measured.names],
+                total.response.p99_ms,
+                "p99_ms" in total.response.at_least,
+                total.response.count + total.response.censored,
+                material.distance_ms,
+                measured.statements,
+            )
+        ),
+        blast=blast_rows(material.cold, places),
+        fairness=fairness(material.contenders, regions),
+        served=served_rows(material.counters),
+        checks=material.checks,
+        outages=material.outages,
+        workers=material.workers,
         stock=material.stock,
         wins=_win_rows(material.wins, places),
         findings=material.findings,
     )
-
-
-class _Measured:
-    """The material cut to its measured phases."""
-
-    def __init__(self, material: Material) -> None:
-        names = measured_names(material.phases)
-        self.seconds = measured_seconds(material.phases, material.end_s)
-        cells = [cell for cell in material.transactions if cell.phase in names]
-        self.transactions = [cell for cell in cells if not is_session(cell.name)]
-        self.sessions = [cell for cell in cells if is_session(cell.name)]
-        self.statements = [cell for cell in material.statements if cell.phase in names]
-        self.retries = [cell for cell in material.retries if cell.phase in names]
-        self.arrivals = [cell for cell in material.arrivals if cell.phase in names]
-
-    def rate(self, count: int) -> float | None:
-        return count / self.seconds if self.seconds > 0 else None
-
-    def group(self, region: str | None, name: str | None) -> Group:
-        return self._group(self.transactions, region, name)
-
-    def session_groups(self, places: Sequence[str]) -> tuple[Group, ...]:
-        """Sessions by name and region, all regions of a name first; named without their prefix."""
-        groups = []
-        for name in sorted({cell.name for cell in self.sessions}):
-            for region in (None, *places):
-                group = self._group(self.sessions, region, name)
-                if group.count:
-                    groups.append(replace(group, transaction=name.removeprefix(SESSION_PREFIX)))
-        return tuple(groups)
-
-    def arrivals_of(self, region: str | None) -> Arrivals:
-        cells = [cell for cell in self.arrivals if region in (None, cell.region)]
-        offered = sum(cell.offered for cell in cells)
-        ended = sum(c.count for c in self.sessions if region in (None, c.region) and c.kind != "failure")
-        return Arrivals(
-            region=region,
-            offered=offered,
-            started=sum(cell.started for cell in cells),
-            dropped=sum(cell.dropped for cell in cells),
-            ended=ended,
-            offered_per_s=self.rate(offered) if cells else None,
-            ended_per_s=self.rate(ended) if self.sessions else None,
-            lag=Latency.of(Histogram.merge(cell.lag for cell in cells)),
-            dispatch=Latency.of(Histogram.merge(cell.dispatch for cell in cells)),
-        )
-
-    def _group(self, cells: Sequence[TransactionCell], region: str | None, name: str | None) -> Group:
-        mine = [cell for cell in cells if region in (None, cell.region) and name in (None, cell.name)]
-        answered = [cell for cell in mine if cell.kind != "failure"]
-        count = sum(cell.count for cell in mine)
-        committed = _count(mine, "ok")
-        attempts = sum(cell.attempts for cell in mine if cell.kind == "ok")
-        retries = [c for c in self.retries if region in (None, c.region) and name in (None, c.transaction)]
-        return Group(
-            region=region,
-            transaction=name,
-            count=count,
-            committed=committed,
-            business=_count(mine, "business"),
-            failed=_count(mine, "failure"),
-            count_per_s=self.rate(count),
-            committed_per_s=self.rate(committed),
-            retries=sum(cell.attempts for cell in mine) - count,
-            attempts_per_commit=attempts / committed if committed else None,
-            response=Latency.of(Histogram.merge(cell.response for cell in answered)),
-            service=Latency.of(Histogram.merge(cell.service for cell in answered)),
-            outcomes=_outcomes(mine),
-            aborts=_aborts(retries),
-        )
-
-
-def _count(cells: Iterable[TransactionCell], kind: OutcomeKind) -> int:
-    return sum(cell.count for cell in cells if cell.kind == kind)
-
-
-def _outcomes(cells: Iterable[TransactionCell]) -> tuple[OutcomeRow, ...]:
-    groups: defaultdict[tuple[OutcomeKind, str], list[TransactionCell]] = defaultdict(list)
-    for cell in cells:
-        groups[cell.kind, cell.outcome].append(cell)
-    rows = [
-        OutcomeRow(
-            outcome,
-            kind,
-            sum(cell.count for cell in group),
-            Latency.of(Histogram.merge(cell.response for cell in group)),
-        )
-        for (kind, outcome), group in groups.items()
-    ]
-    order = ("ok", "business", "failure")
-    return tuple(sorted(rows, key=lambda row: (order.index(row.kind), -row.count, row.outcome)))
-
-
-def _aborts(cells: Iterable[RetryCell]) -> tuple[AbortRow, ...]:
-    counts: defaultdict[str, int] = defaultdict(int)
-    wasted: defaultdict[str, int] = defaultdict(int)
-    for cell in cells:
-        counts[cell.reason] += cell.count
-        wasted[cell.reason] += cell.wasted_ns
-    rows = [AbortRow(reason, count, wasted[reason] / NS_PER_MS) for reason, count in counts.items()]
-    return tuple(sorted(rows, key=lambda row: (-row.count, row.reason)))
 
 
 def _abort_details(cells: Iterable[RetryCell]) -> tuple[AbortDetail, ...]:
@@ -236,10 +133,17 @@ def _win_rows(wins: Mapping[str, tuple[int, int]], places: Sequence[str]) -> tup
 def _facts(evidence: Evidence) -> GeneratorFacts:
     has_frames = evidence.seconds > 0
     return GeneratorFacts(
+        dispatch_p50_ms=evidence.dispatch.percentile_ms(50),
         dispatch_p99_ms=evidence.dispatch.percentile_ms(99),
+        dispatch_p999_ms=evidence.dispatch.percentile_ms(99.9),
+        lag_p50_ms=evidence.lag.percentile_ms(50),
         lag_p99_ms=evidence.lag.percentile_ms(99),
+        lag_p999_ms=evidence.lag.percentile_ms(99.9),
         stall_max_ms=evidence.stall_ms if has_frames else None,
         cpu_p95_share=evidence.cpu_p95,
-        gc_ms_per_s=evidence.gc_ms / evidence.seconds if has_frames else None,
+        starved_p95_share=evidence.starved_p95,
+        gc_ms_per_s=evidence.gc_ms_per_s,
         dropped_share=evidence.dropped_share,
+        clock_step_ms=evidence.frames.step_ms if evidence.frames.expected > 1 else None,
+        missing_s=evidence.frames.missing if evidence.frames.expected else None,
     )

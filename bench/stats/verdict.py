@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.stats.records import Summary
+from bench.stats.records import Latency, Summary
 from bench.units import format_duration, format_ms
 
 Level = Literal["good", "caution", "bad"]
@@ -29,7 +29,8 @@ _ENDINGS = {
 
 def headline(summary: Summary) -> Headline:
     """Return the verdict on a run: is the measurement valid, is the data right, was it whole."""
-    parts = [part for part in (_validity(summary), _data(summary), _ending(summary), _nothing(summary)) if part]
+    found = (_validity(summary), _data(summary), _ending(summary), _nothing(summary), _mix(summary))
+    parts = [part for part in found if part]
     if not parts:
         parts = [("good", "VALID", ())]
     levels = [level for level, _, _ in parts]
@@ -77,6 +78,12 @@ def _nothing(summary: Summary) -> Part | None:
     return "bad", "NOTHING MEASURED", ("no transaction of a measured phase was recorded",)
 
 
+def _mix(summary: Summary) -> Part | None:
+    if summary.mix is None or not summary.mix.is_doubtful:
+        return None
+    return "caution", "NOT THE MIX PLANNED", ("the sessions offered are not the mix that the scenario asks for",)
+
+
 def result_sentence(summary: Summary) -> str:
     """Return the figures of a run in one sentence."""
     total, arrivals = summary.total, summary.total_arrivals
@@ -85,12 +92,17 @@ def result_sentence(summary: Summary) -> str:
     parts = []
     if arrivals.offered_per_s is not None:
         ended = f", {arrivals.ended_per_s:.4g}/s answered" if arrivals.ended_per_s is not None else ""
+        ended += f" and {arrivals.drained:,} in the drain" if arrivals.drained else ""
         parts.append(f"{arrivals.offered_per_s:.4g} sessions/s offered{ended}")
     if total.committed_per_s is not None:
         parts.append(f"{total.committed_per_s:.4g} transactions/s committed")
-    parts.append(f"response p50 {format_ms(total.response.p50_ms)}, p99 {format_ms(total.response.p99_ms)}")
-    parts.append(f"service p99 {format_ms(total.service.p99_ms)}")
+    parts.append(f"response p50 {_time(total.response, 'p50_ms')}, p99 {_time(total.response, 'p99_ms')}")
+    parts.append(f"service p99 {_time(total.service, 'p99_ms')}")
     return "; ".join([*parts, *_sale(summary)]) + "."
+
+
+def _time(times: Latency, name: str) -> str:
+    return f"{'≥ ' if name in times.at_least else ''}{format_ms(getattr(times, name))}"
 
 
 def _sale(summary: Summary) -> list[str]:

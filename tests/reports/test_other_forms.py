@@ -7,7 +7,7 @@ from pathlib import Path
 
 import jsonschema
 import pytest
-from bench.reports.summary_json import load_schema
+from bench.reports.summary_json import SCHEMA_VERSION, load_schema
 from bench.reports.write import write_reports
 from rich.console import Console
 
@@ -87,7 +87,7 @@ def test_json_of_every_kind_of_run_fits_the_schema(tmp_path, tiny):
         lambda d: d.pop("total"),
         lambda d: d.update(extra=1),
         lambda d: d["total"]["response"].update(p99_ms="3"),
-        lambda d: d.update(schema_version=2),
+        lambda d: d.update(schema_version=SCHEMA_VERSION + 1),
         lambda d: d["validity"].update(verdict="FINE"),
         lambda d: d["stock"][0].update(oversold=-1),
     ],
@@ -115,7 +115,7 @@ def test_json_numbers(tiny):
 @pytest.mark.parametrize("rows", [1, 40])
 def test_the_terminal_summary_keeps_its_size(tmp_path, rows, findings):
     stock = tuple(STOCK[number % 4] for number in range(rows))
-    write_run(tmp_path / "r", last=12, stock=stock, findings=findings, dropped=4, stall_ms=400.0)
+    write_run(tmp_path / "r", stock=stock, findings=findings, dropped=4, stall_ms=400.0)
     paths = [Path(f"runs/x/{name}") for name in ("report.html", "report.md", "summary.json")]
     text = summary_text(summary_of(tmp_path / "r"), paths)
     lines = text.splitlines()

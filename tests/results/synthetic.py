@@ -1,13 +1,18 @@
 """Runs of known content, written through the real ``RunWriter``: a flash sale in four regions, raw samples kept."""
 
+import math
+import sqlite3
 from collections import defaultdict
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
 
 from bench.metrics.frame import (
     ArrivalCell,
+    Check,
+    Contender,
+    Counter,
     Event,
     Frame,
     GeneratorCell,
@@ -69,6 +74,17 @@ def manifest(run_id="20260301-101500-flash-sale", **changes) -> Manifest:
         "git": {"commit": "0123456789abcdef", "dirty": False},
         "workload": "bench.workloads.flash_sale:FlashSaleUser",
         "strategy": "guarded",
+        "hot_sessions": ("buy",),
+        "planned": [
+            {
+                "phase": name,
+                "session": "buy",
+                "region": region,
+                "expected": 40 * (3 if name == "spike" else 1) * duration,
+            }
+            for name, _, duration, _ in PHASES
+            for region in REGIONS
+        ],
     }
     return Manifest.model_validate(fields | changes)
 
@@ -115,7 +131,34 @@ class Maker:
             journal=tuple(self._order(region, second) for region in REGIONS),
             events=self._events(second),
             slow=(self._slow(phase, second),),
+            contenders=tuple(self._contenders(phase, second)),
+            counters=tuple(self._counters(second)),
+            checks=self._checks(second),
         )
+
+    def _contenders(self, phase, second):
+        """Five buyers a second and region; the farther away, the fewer are served."""
+        if phase == "spike":
+            for place, region in enumerate(REGIONS):
+                for number in range(5):
+                    outcome = "ok" if number >= place else "sold_out"
+                    yield Contender(region, "SKU-1", second + number / 5, second + 1.0, outcome, 1 + number)
+
+    def _counters(self, second):
+        ends = {start + duration - 1: name for name, start, duration, _ in PHASES}
+        if second == 0 or second in ends:
+            moment, at = ("start", 0.0) if second == 0 else (ends[second], second + 1.0)
+            for metric, value in (
+                ("calls", 100 + 10 * second),
+                ("exec_ms", 1000 + 25.0 * second),
+                ("rows", 5 * second),
+            ):
+                yield Counter(moment, at, "", "statement", "reserve_stock", metric, float(value))
+            yield Counter(moment, at, "", "index", "inventory_pkey", "scans", 7.0 * second)
+            yield Counter(moment, at, "", "database", "shop", "deadlocks", float(second // 10))
+
+    def _checks(self, second):
+        return (Check(second + 0.5, 12.5, "oversold", second != 20, int(second == 20), ""),) if second % 10 == 0 else ()
 
     def _samples(self, region, median_ms, n):
         distance = DISTANCE_MS[region]
@@ -197,7 +240,20 @@ class Maker:
 
     def _slow(self, phase, second):
         statements = (("reserve_stock", 120.0 + second), ("COMMIT", 33.5))
-        return SlowSample(second + 0.9, phase, "asia-pac", "checkout", "ok", 400.0 + second, 390.0, 3, statements)
+        times = {"dispatch_ms": 1.0, "wait_ms": 9.0 + second, "backoff_ms": 20.0}
+        sample = SlowSample(second + 0.9, phase, "asia-pac", "checkout", "ok", 400.0 + second, 390.0, 3, statements)
+        return replace(sample, **times, reasons=("serialization_failure",) * 2, key="SKU-1")
+
+
+def survival_percentile(answered, censored, percent):
+    """The percentile of Kaplan and Meier, one sample after another; where it is never reached, the nearest rank of all."""
+    order = sorted([(value, 0) for value in answered] + [(value, 1) for value in censored])
+    waiting = 1.0
+    for place, (value, is_censored) in enumerate(order):
+        waiting *= 1.0 if is_censored else 1 - 1 / (len(order) - place)
+        if not is_censored and waiting <= 1 - percent / 100 + 1e-9:
+            return value
+    return order[max(1, math.ceil(percent / 100 * len(order))) - 1][0]
 
 
 STOCK = (
@@ -281,3 +337,22 @@ def write_tiny(path: Path) -> None:
         writer.write_stock([StockRow("Mug|blue", "p-9", "us-east", 4, 5, 1, 0, 0.75)])
         writer.write_findings([BROKEN, PASSED])
         writer.finish("complete", "", judge(Evidence()))
+
+
+def as_format_1(store):
+    """Turn a store of today into one of format 1, as the first release wrote them."""
+    db = sqlite3.connect(store)
+    for table, columns in {
+        "retries": ["key"],
+        "slow": ["dispatch_ms", "wait_ms", "backoff_ms", "reasons", "key"],
+        "stock": ["sku"],
+    }.items():
+        for column in columns:
+            db.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+    db.execute("CREATE TABLE old AS SELECT frame, cpu_share, stall_ms, gc_ms, users, busy, queued FROM generator")
+    for table in ("contenders", "counters", "checks", "workers", "generator"):
+        db.execute(f"DROP TABLE {table}")
+    db.execute("ALTER TABLE old RENAME TO generator")
+    db.execute("UPDATE meta SET value = '1' WHERE key = 'format_version'")
+    db.commit()
+    db.close()

@@ -4,6 +4,7 @@ import json
 import math
 import shutil
 import sqlite3
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,8 +15,10 @@ from bench.metrics.histogram import Histogram
 from bench.results.files import connect, list_runs
 from bench.results.read import Run, find_run
 from bench.results.store import RunWriter
+from bench.results.summarise import summarise_run
 from bench.results.timeline import read_timeline
-from tests.results.synthetic import LAST, REGIONS, manifest, write_empty, write_run
+from bench.results.versions import STORE_VERSION
+from tests.results.synthetic import LAST, REGIONS, as_format_1, manifest, survival_percentile, write_empty, write_run
 
 
 @pytest.fixture(scope="module")
@@ -79,12 +82,18 @@ def test_the_timeline_adds_up_to_the_totals(sale):
 def test_one_bin_holds_the_percentiles_of_the_whole_run(sale):
     path, raw = sale
     with Run.open(path) as run:
-        pool = [
-            v for k, values in raw.response.items() if ":" not in k[2] and k[3] != "retries exhausted" for v in values
+        pools = [
+            [
+                v
+                for k, values in raw.response.items()
+                if ":" not in k[2] and (k[3] == "retries exhausted") == given_up
+                for v in values
+            ]
+            for given_up in (False, True)
         ]
         timeline = read_timeline(run, LAST)
-        assert timeline.series[None].p99_ms[0] == pytest.approx(nearest_rank(pool, 99), rel=0.001)
-        assert timeline.series[None].p50_ms[0] == pytest.approx(nearest_rank(pool, 50), rel=0.001)
+        assert timeline.series[None].p99_ms[0] == pytest.approx(survival_percentile(*pools, 99) / 1e6, rel=0.001)
+        assert timeline.series[None].p50_ms[0] == pytest.approx(survival_percentile(*pools, 50) / 1e6, rel=0.001)
 
 
 def test_late_short_and_long_frames_fall_into_the_right_bins(tmp_path):
@@ -101,6 +110,27 @@ def test_late_short_and_long_frames_fall_into_the_right_bins(tmp_path):
     assert np.isnan(committed[[2, 4]]).all()
     assert committed[3] == pytest.approx(10 / 3, rel=0.01)
     assert committed[6] == pytest.approx(20 / 1.02, rel=0.01)
+
+
+def test_what_is_answered_after_the_measured_time_is_drained(tmp_path):
+    """Twenty sessions a second of a measured phase: ten seconds within it, three after; warm-up's own do not count."""
+    session = TransactionCell(
+        "ramp", "us-east", "session:buy", "ok", "ok", 20, 20, Histogram.empty(), Histogram.empty()
+    )
+    phases = [
+        {"name": "warm-up", "start_s": 0, "duration_s": 2, "measured": False},
+        {"name": "ramp", "start_s": 2, "duration_s": 10, "measured": True},
+        {"name": "cool-down", "start_s": 12, "duration_s": 2, "measured": False},
+    ]
+    with RunWriter(tmp_path / "r") as writer:
+        writer.write_manifest(manifest(scenario={"name": "x", "phases": phases}))
+        for second in range(15):
+            mine = replace(session, phase="warm-up") if second < 2 else session
+            writer.write_frame(Frame(second, second + 1.002, 0.0, transactions=(mine,)))
+        writer.finish("complete", "", None)
+    with Run.open(tmp_path / "r") as run:
+        arrivals = summarise_run(run).total_arrivals
+    assert (arrivals.ended, arrivals.drained, arrivals.ended_per_s) == (260, 60, 20.0)
 
 
 def test_an_empty_run_reads_as_killed(tmp_path):
@@ -129,11 +159,29 @@ def test_arrivals_after_an_interruption_do_not_count(tmp_path):
 def test_newer_formats_name_both_versions(tmp_path):
     write_run(tmp_path / "r", last=2)
     db = sqlite3.connect(tmp_path / "r" / "run.sqlite")
-    db.execute("UPDATE meta SET value = '2' WHERE key = 'format_version'")
+    db.execute("UPDATE meta SET value = ? WHERE key = 'format_version'", (str(STORE_VERSION + 1),))
     db.commit()
     db.close()
-    with pytest.raises(UsageError, match=r"run\.sqlite' has format 2, .* reads up to 1"):
+    with pytest.raises(
+        UsageError, match=rf"run\.sqlite' has format {STORE_VERSION + 1}, .* reads up to {STORE_VERSION}"
+    ):
         Run.open(tmp_path / "r")
+
+
+def test_a_store_of_format_1_is_read(tmp_path):
+    write_run(tmp_path / "new", last=12)
+    write_run(tmp_path / "old", last=12)
+    as_format_1(tmp_path / "old" / "run.sqlite")
+    with Run.open(tmp_path / "new") as new, Run.open(tmp_path / "old") as old:
+        assert old.retries == tuple(replace(cell, key="") for cell in new.retries)
+        assert old.generator == new.generator
+        assert old.stock == tuple(replace(row, sku="") for row in new.stock)
+        assert [sample.response_ms for sample in old.slow()] == [sample.response_ms for sample in new.slow()]
+        assert {sample.wait_ms for sample in old.slow(1)} == {sample.response_ms - 390.0 for sample in old.slow(1)}
+        assert (old.contenders, old.counters, old.checks, old.workers) == ((), (), (), ())
+        before, after = summarise_run(old), summarise_run(new)
+        assert before.total == after.total
+        assert before.validity == after.validity
 
 
 def test_newer_manifest_names_both_versions(tmp_path):

@@ -1,0 +1,159 @@
+"""The plan against what came of it, the ledger of retries, and differences of the server's counters."""
+
+import numpy as np
+import pytest
+
+from bench.metrics.frame import ArrivalCell, Counter, RetryCell, TransactionCell
+from bench.metrics.histogram import Histogram
+from bench.stats.ledger import hot_keys, ledger
+from bench.stats.offer import Executed, Offered, PlannedOffer, mix, phase_rows
+from bench.stats.phases import Phase
+from bench.stats.serverside import served_rows
+
+PHASES = (
+    Phase("warm-up", 0, 5, measured=False),
+    Phase("base", 5, 10, measured=True),
+    Phase("rest", 15, 10, measured=True),
+)
+PLAN = {"browse": 400.0, "shop": 100.0, "buy": 50.0}
+EMPTY = Histogram.empty()
+
+
+def arrival(session, offered, phase="base", region="east"):
+    return ArrivalCell(phase, region, session, offered, offered, 0, EMPTY, EMPTY)
+
+
+def answered(session, count, kind="ok"):
+    return TransactionCell("base", "east", f"session:{session}", kind, kind, count, count, EMPTY, EMPTY)
+
+
+def mixed(offered, *, is_open=True, end_s=None, sessions=()):
+    planned = [PlannedOffer("base", name, "east", count) for name, count in PLAN.items()]
+    planned.append(PlannedOffer("warm-up", "browse", "east", 999))
+    arrivals = [arrival(name, count) for name, count in offered.items()]
+    return mix(Offered(PHASES, planned, [*arrivals, arrival("browse", 999, "warm-up")], sessions, end_s, is_open))
+
+
+def test_a_mix_as_planned():
+    found = mixed(
+        {"browse": 408, "shop": 95, "buy": 51}, sessions=(answered("shop", 90), answered("shop", 5, "failure"))
+    )
+    assert [(row.session, row.planned, row.offered, row.answered) for row in found.rows] == [
+        ("browse", 400, 408, 0),
+        ("shop", 100, 95, 90),
+        ("buy", 50, 51, 0),
+    ]
+    assert found.rows[0].planned_share == pytest.approx(400 / 550)
+    assert found.rows[0].deviation == pytest.approx(0.4)
+    assert (found.chi_square, found.degrees) == (pytest.approx(8**2 / 400 + 25 / 100 + 1 / 50), 3)
+    assert not found.is_doubtful
+
+
+def test_sound_arrivals_are_not_doubted():
+    """With a chance of one in ten thousand each, more than one of 300 happens once in two thousand sound test series."""
+    rng = np.random.default_rng(1)
+    series = [{name: int(rng.poisson(count)) for name, count in PLAN.items()} for _ in range(300)]
+    assert sum(mixed(offered).is_doubtful for offered in series) <= 1
+
+
+@pytest.mark.parametrize(
+    "offered",
+    [
+        {"browse": 100, "shop": 400, "buy": 50},  # two sessions swapped
+        {"browse": 550},  # one session for all
+        {"browse": 400, "shop": 100, "buy": 100},  # one twice as often
+        {"browse": 400, "shop": 100, "buy": 50, "restock": 1},  # never planned
+        {},
+    ],
+)
+def test_a_broken_mix_is_doubted(offered):
+    assert mixed(offered).is_doubtful
+
+
+def test_a_closed_model_is_held_to_its_shares_only():
+    tenth = {"browse": 40, "shop": 10, "buy": 5}
+    assert mixed(tenth).is_doubtful
+    found = mixed(tenth, is_open=False)
+    assert not found.is_doubtful
+    assert (found.degrees, found.rows[0].planned) == (2, 40)
+    assert mixed({"browse": 10, "shop": 40, "buy": 5}, is_open=False).is_doubtful
+
+
+def test_phases_cut_short_are_left_out():
+    assert mixed({"browse": 10}, end_s=12.0) is None
+    assert mix(Offered(PHASES, (), (), (), None, is_open=True)) is None
+
+
+def test_phases_as_planned_and_as_executed():
+    planned = [PlannedOffer("base", "browse", "east", 10.5), PlannedOffer("base", "shop", "west", 2)]
+    rows = phase_rows(PHASES, planned, [Executed("base", 5.0, 16.0, 13)], is_open=True)
+    assert [(row.phase, row.planned, row.from_s, row.to_s, row.offered) for row in rows] == [
+        ("warm-up", None, None, None, 0),
+        ("base", 12.5, 5.0, 16.0, 13),
+        ("rest", None, None, None, 0),
+    ]
+    assert phase_rows(PHASES, planned, [], is_open=False)[1].planned is None
+
+
+def retry(reason, key, count, wasted_ms, region="east", statement="reserve"):
+    return RetryCell("base", region, "checkout", statement, reason, key, count, int(wasted_ms * 1e6))
+
+
+RETRIES = (
+    retry("40001", "A", 3, 30),
+    retry("40001", "A", 1, 5, region="west"),
+    retry("40P01", "A", 1, 1),
+    retry("40001", "B", 9, 50, statement="COMMIT"),
+    retry("40P01", "", 1, 14),
+)
+
+
+def test_the_ledger_keeps_every_label_apart():
+    rows = ledger(RETRIES)
+    assert [(r.reason, r.key, r.region, r.count, r.wasted_ms) for r in rows] == [
+        ("40001", "B", "east", 9, 50),
+        ("40001", "A", "east", 3, 30),
+        ("40P01", "", "east", 1, 14),
+        ("40001", "A", "west", 1, 5),
+        ("40P01", "A", "east", 1, 1),
+    ]
+    assert len(ledger([retry("40001", f"K{n}", 1, n) for n in range(999)])) == 200
+
+
+def test_hot_keys_are_ranked_by_their_cost():
+    first, second = hot_keys(RETRIES)
+    assert (first.key, first.count, first.wasted_ms, first.share) == ("B", 9, 50, 0.5)
+    assert (first.main_reason, first.main_place) == ("40001", "checkout/COMMIT")
+    assert (second.key, second.count, second.wasted_ms, second.share) == ("A", 5, 36, 0.36)
+    assert hot_keys(()) == ()
+
+
+def counter(moment, at, name, value, metric="calls", kind="statement"):
+    return Counter(moment, at, "", kind, name, metric, value)
+
+
+def test_counters_are_differences_by_phase():
+    rows = served_rows(
+        [
+            counter("start", 0, "reserve", 100),
+            counter("start", 0, "reserve", 50.0, "exec_ms"),
+            counter("base", 10, "reserve", 130),
+            counter("base", 10, "reserve", 80.0, "exec_ms"),
+            counter("base", 10, "new", 7),
+            counter("base", 10, "idx", 4, "scans", "index"),
+            counter("rest", 20, "reserve", 130),
+            counter("rest", 20, "new", 9),
+        ]
+    )
+    assert [(row.phase, row.kind, row.name, row.values) for row in rows] == [
+        ("base", "statement", "reserve", {"calls": 30, "exec_ms": 30.0}),
+        ("base", "statement", "new", {"calls": 7}),
+        ("base", "index", "idx", {"scans": 4}),
+        ("rest", "statement", "new", {"calls": 2}),
+    ]
+
+
+def test_a_server_that_was_restarted_counts_from_zero():
+    rows = served_rows([counter("start", 0, "x", 100), counter("base", 10, "x", 130), counter("rest", 20, "x", 12)])
+    assert [row.values for row in rows] == [{"calls": 30}, {"calls": 12}]
+    assert served_rows(()) == ()
