@@ -1,7 +1,24 @@
-"""Helpers that are no fixtures."""
+"""Helpers that are no fixtures.  ``conftest.py`` imports this before any test does."""
 
+import importlib
+import os
 import sys
 from pathlib import Path
+
+_LEAVE = "LOCUST_SKIP_MONKEY_PATCH"
+
+
+def _import_unpatched() -> None:
+    """Import Locust without its patches for gevent, which the threads of pytest's own workers do not survive.
+
+    Commands under test are processes of their own, and patched: the setting is gone from the environment again.
+    """
+    os.environ[_LEAVE] = "1"
+    importlib.import_module("locust")
+    del os.environ[_LEAVE]
+
+
+_import_unpatched()
 
 
 def command() -> str:

@@ -3,8 +3,10 @@
 import hashlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from bench.audit.audit import Execute
 from bench.audit.journal import RunWindow
@@ -14,7 +16,7 @@ from bench.db.catalogue import Catalogue
 from bench.db.connection import Connection, DriverError
 from bench.db.ddl import Dialect
 from bench.errors import UsageError
-from bench.metrics.frame import JournalEntry
+from bench.metrics.frame import COMMIT_UNKNOWN, JournalEntry
 from bench.results.files import find_run
 from bench.results.read import Run
 
@@ -51,7 +53,26 @@ def journal_of(runs: Path, reference: str) -> tuple[tuple[JournalEntry, ...], Ru
         # A run that was cut off may have orders that the server took and nobody wrote down any more.
         until = _last_frame(run) if run.status in ("killed", "target_lost", "crashed", "interrupted") else None
         window = RunWindow(since=began, tag=run_tag(run.manifest.run_id), journalled_until=until)
-        return tuple(run.journal()), window
+        return tuple(run.journal()), with_unknown(window, run)
+
+
+def with_unknown(window: RunWindow, run: Run) -> RunWindow:
+    """Return a window that allows for orders of which nobody could be told whether their COMMIT had happened.
+
+    That is when a transaction was given up in an outage, or was still in flight when the drain was over.
+    """
+    last = _last_frame(run)
+    if last is None:
+        return window
+    times = [last - timedelta(seconds=run.last_s - e.elapsed_s) for e in run.events if e.kind == COMMIT_UNKNOWN]
+    if any(cell.outcome == "unfinished" for cell in run.cells):
+        times.append(last)
+    if not times:
+        return window
+    scenario: Any = run.manifest.scenario
+    lasting_s = scenario["retry"]["budget"] + scenario["statement_timeout"] + scenario["drain"]
+    in_flight = max(window.in_flight, timedelta(seconds=lasting_s))
+    return replace(window, lost=(*window.lost, *times), in_flight=in_flight)
 
 
 def _last_frame(run: Run) -> datetime | None:

@@ -26,6 +26,14 @@ class TargetOptions:
     variant: str | None
     port: int | None
 
+    @property
+    def by_region(self) -> dict[str, tuple[str, ...]]:
+        """The gateways of each region, in the order in which they were named."""
+        found: dict[str, tuple[str, ...]] = {}
+        for region, url in self.gateways:
+            found[region] = (*found.get(region, ()), url)
+        return found
+
 
 def target_options(command: Command) -> Command:
     """Add the options that name the database."""
@@ -37,7 +45,7 @@ def target_options(command: Command) -> Command:
                 "gateways",
                 multiple=True,
                 metavar="REGION=URL",
-                help="A region's own gateway; repeat for each region.",
+                help="A region's own gateway; repeat for each.",
             ),
             click.option("--variant", help="Schema variant (default: pg, or what the database holds)."),
             click.option(

@@ -94,8 +94,8 @@ def remote(
     options: TargetOptions, regions: tuple[str, ...] | None, distance_ms: Mapping[str, float]
 ) -> Iterator[Prepared]:
     """Check a database that the user named, and hand it out as it is."""
-    gateways = dict(options.gateways)
-    first = options.url or next(iter(gateways.values()))
+    gateways = options.by_region
+    first = options.url or next(iter(gateways.values()))[0]
     place = place_of(first)
     with closing(open_or_explain(first)) as connection:
         dialect = dialect_of(connection)
@@ -117,7 +117,7 @@ def remote(
         dialect=dialect.name,
         server_version=version,
         variant=schema.variant,
-        gateways={region: (gateways.get(region, first),) for region in wanted},
+        gateways={region: gateways.get(region, (first,)) for region in wanted},
         distance_ms={} if gateways or dialect.name == "cockroach" else distance_ms,
         checks_gateway=bool(gateways) and dialect.name == "cockroach",
     )
@@ -143,7 +143,7 @@ def _require_regions(wanted: tuple[str, ...], held: tuple[str, ...], place: str)
         )
 
 
-def _require_gateways(wanted: tuple[str, ...], gateways: Mapping[str, str], url: str | None) -> None:
+def _require_gateways(wanted: tuple[str, ...], gateways: Mapping[str, tuple[str, ...]], url: str | None) -> None:
     without = [region for region in wanted if gateways and region not in gateways]
     if without and not url:
         raise UsageError(f"no gateway for region '{without[0]}'", hint=f"pass --gateway {without[0]}=URL")

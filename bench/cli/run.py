@@ -8,6 +8,7 @@ import click
 
 from bench.cli import console
 from bench.cli.options import Duration, Rate, parse_as_of, parse_regions, parse_settings, parse_target, target_options
+from bench.errors import UsageError
 
 
 @click.command("run")
@@ -29,6 +30,17 @@ from bench.cli.options import Duration, Rate, parse_as_of, parse_regions, parse_
 @click.option("--strategy", help="How stock is reserved, where the workload has strategies.")
 @click.option("--set", "settings", multiple=True, metavar="KEY=VALUE", help="A setting of the workload; repeatable.")
 @click.option("--no-distance", is_flag=True, help="Do not emulate the regions' distance to the server.")
+@click.option("--workers", type=click.IntRange(min=0), help="Processes that put the load on (default: this one alone).")
+@click.option(
+    "--remote-workers",
+    type=click.IntRange(min=0),
+    default=0,
+    help="Workers to wait for from elsewhere (`bench worker`).",
+)
+@click.option("--bind", metavar="HOST[:PORT]", help="Where workers find this run (default: 127.0.0.1).")
+@click.option(
+    "--ui", type=click.IntRange(1, 65535), metavar="PORT", help="Show the run on Locust's web page, on loopback."
+)
 @click.option("--out", type=click.Path(path_type=Path), default=Path("runs"), show_default=True, help="Folder of runs.")
 @click.option("--dry-run", is_flag=True, help="Print the resolved plan and stop.")
 def command(scenario: str, **given: Any) -> int:
@@ -59,7 +71,26 @@ def command(scenario: str, **given: Any) -> int:
     if given["dry_run"]:
         console.out(plan.describe(target.url))
         return 0
+    if plan.scenario.matrix is not None:
+        from bench.cli.bakeoff import open_cells, run_bakeoff
+
+        cells = open_cells(plan.scenario.matrix, given["strategy"], overrides.isolation)
+        if cells:
+            return run_bakeoff(plan.scenario, cells, sys.argv[1:], given["out"])
     # Only now: a second of imports that a faulty option or a dry run need not wait for.
+    from bench.cli.distributing import make_crew
     from bench.cli.running import run_scenario
 
-    return run_scenario(plan, target, given["out"], ["bench", *sys.argv[1:]])
+    crew = make_crew(given["workers"], given["remote_workers"], given["bind"], target)
+    page = _page(given["ui"], alone=crew is None)
+    return run_scenario(plan, target, given["out"], ["bench", *sys.argv[1:]], crew, page)
+
+
+def _page(port: int | None, *, alone: bool) -> Any:
+    if port is None:
+        return None
+    if not alone:
+        raise UsageError("--ui shows a run of one process", hint="leave out --ui or the workers")
+    from bench.load.web import WebPage
+
+    return WebPage(port)

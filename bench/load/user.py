@@ -14,7 +14,16 @@ import gevent
 from bench.db.retry import Done, Retrier, RetryPolicy, Transaction
 from bench.db.session import CONNECT, Effects, Session
 from bench.load import locust
-from bench.metrics.frame import ATTEMPT, LOST_CONNECTION, Contender, JournalEntry, OutcomeKind, SlowSample
+from bench.metrics.frame import (
+    ATTEMPT,
+    COMMIT_UNKNOWN,
+    LOST_CONNECTION,
+    Contender,
+    Event,
+    JournalEntry,
+    OutcomeKind,
+    SlowSample,
+)
 from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, TransactionLabel
 from bench.units import NS_PER_MS, NS_PER_S
 
@@ -191,6 +200,9 @@ class ShopUser(locust.User):
             self._record(name, Done("unfinished", "failure", 1, started, time.perf_counter_ns()), transaction.key)
             raise
         self._record(name, done, transaction.key)
+        if done.outcome == COMMIT_UNKNOWN:
+            # The audit has to know when: an order of that time may be there without an acknowledgement.
+            self.equipment.recorder.event(Event(self.elapsed_s, COMMIT_UNKNOWN, f"given up: {name}", self.region))
         return done
 
     def _record(self, name: str, done: Done, key: str) -> None:

@@ -18,7 +18,7 @@ class BakeoffRow:
     ``goodput_per_s`` is units sold per second, from the opening until the last unit offered was sold or else to the end of
     the measured time.  ``undersold`` counts units left over although buyers of the item were refused.  ``buyer`` is the
     response time of the sessions that came for the sale.  ``inversions`` is 0 for a queue and 0.5 for a lottery;
-    ``region_p`` is how likely regions treated alike are to differ as much.  ``blast_p99`` is what the sale did to everybody else.
+    ``region_p`` is how likely regions treated alike are to differ as much.  ``blast_p99`` is what the sale did to the others.
     """
 
     strategy: str

@@ -256,9 +256,30 @@ def test_a_cut_connection_is_replaced(shop: Shop) -> None:
 
 def test_a_refused_connection_is_a_failure_with_its_own_reason(shop: Shop) -> None:
     shop.url = "postgresql://postgres@127.0.0.1:1/none"
-    retrier, _ = shop.retrier(RetryPolicy(max_attempts=2))
+    retrier, _ = shop.retrier(RetryPolicy(max_attempts=2, budget_s=0.0))
     done = retrier.run(Transaction(lambda session: session.execute("divide")), Random(1))
     assert (done.outcome, done.kind) == ("connection_refused", "failure")
+
+
+def test_without_a_server_only_the_budget_counts_and_the_back_off_is_soon_at_its_cap(shop: Shop) -> None:
+    """Conflicts use up the attempts; a server that is away for many of them is waited for, and not asked all the time."""
+    slept: list[float] = []
+    url, shop.url = shop.url, "postgresql://postgres@127.0.0.1:1/none"
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        if len(slept) == 40:
+            shop.url = url
+
+    retrier, log = shop.retrier(RetryPolicy(max_attempts=2))
+    retrier.effects = Effects(time.perf_counter_ns, sleep)
+    done = retrier.run(Transaction(take(lambda n: elsewhere(shop) if n == 1 else None)), Random(1))
+    assert (done.kind, done.attempts) == ("ok", 42)
+    assert [reason for _, reason, *_ in log.retries] == ["connection_refused"] * 40 + ["concurrent_update"]
+    assert slept[0] <= 0.05
+    assert 0.15 < sum(slept[4:40]) / 36 < 0.35
+    assert max(slept) <= 0.5
+    assert slept[40] <= 0.004, "a conflict has its own back-off, from its own first"
 
 
 def test_what_the_driver_refuses_is_a_bug_and_not_retried(shop: Shop) -> None:
@@ -270,7 +291,7 @@ def test_what_the_driver_refuses_is_a_bug_and_not_retried(shop: Shop) -> None:
 
 def test_an_unknown_commit_is_looked_up_before_giving_up(shop: Shop) -> None:
     """The last attempt's answer is lost: what it did must not be reported as a failure."""
-    retrier, _ = shop.retrier(RetryPolicy(max_attempts=1))
+    retrier, _ = shop.retrier(RetryPolicy(budget_s=0.0))
     real = Session.commit
 
     def losing(self: Session) -> None:

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from tests_support import command
 
+from bench.metrics.frame import TransactionCell
+from bench.metrics.recorder import DROPPED
 from bench.results.files import find_run
 from bench.results.read import Run
 from bench.target.supervisor import children
@@ -126,3 +128,8 @@ def steady(tmp_path: Path) -> str:
     path = tmp_path / "steady.toml"
     path.write_text(STEADY)
     return str(path)
+
+
+def was_started(cell: TransactionCell) -> bool:
+    """Whether a cell is of sessions, and of such as had a user: what was dropped never had."""
+    return cell.name.startswith("session:") and cell.outcome != DROPPED

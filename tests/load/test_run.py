@@ -2,8 +2,6 @@
 
 import json
 import os
-import resource
-import signal
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -15,8 +13,9 @@ from tests_support import command
 from bench.cli.findings import WITNESSES_SHOWN
 from bench.results.files import find_run
 from bench.results.read import Run
+from bench.results.summarise import summarise_run
 
-from .conftest import Start
+from .conftest import Start, was_started
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 SHORT = ("flash-sale", "--scale", "tiny", "--duration", "6s", "--users", "60")
@@ -53,7 +52,7 @@ def test_the_figures_add_up(finished: tuple["subprocess.CompletedProcess[str]", 
     _, folder = finished
     with Run.open(folder) as run:
         arrivals = list(run.arrivals)
-        sessions = [cell for cell in run.cells if cell.name.startswith("session:")]
+        sessions = [cell for cell in run.cells if was_started(cell)]
         offered = sum(cell.offered for cell in arrivals)
         started = sum(cell.started for cell in arrivals)
         dropped = sum(cell.dropped for cell in arrivals)
@@ -69,6 +68,23 @@ def test_the_figures_add_up(finished: tuple["subprocess.CompletedProcess[str]", 
         assert begun == ended
         attempts = sum(cell.count for cell in run.attempts)
         assert attempts == sum(cell.attempts for cell in run.cells if not cell.name.startswith("session:"))
+
+
+def test_the_mix_and_the_phases_are_those_that_were_planned(
+    finished: tuple["subprocess.CompletedProcess[str]", Path],
+) -> None:
+    with Run.open(finished[1]) as run:
+        summary = summarise_run(run)
+    assert summary.mix is not None
+    assert {row.session for row in summary.mix.rows} == {"browse", "shop", "buy"}
+    assert summary.mix.p_value is not None
+    assert not summary.mix.is_doubtful, summary.mix.rows
+    for row in summary.executed:
+        assert row.from_s is not None
+        assert row.to_s is not None
+        # To the second: frames are not cut at the ends of phases.
+        assert row.planned_from_s - 1.1 <= row.from_s
+        assert row.to_s <= row.planned_to_s + 1.1
 
 
 def test_what_was_sold_is_what_was_offered_less_what_is_left(
@@ -101,6 +117,12 @@ def test_a_second_run_begins_with_the_same_data_and_reuses_it(
     done = bench("audit", "--run", "last")
     assert done.returncode == 0, done.stdout + done.stderr
     assert "WRONG" not in done.stdout
+    # The first run's is gone: its orders would all be missing in this one's.
+    done = bench("audit", "--run", str(finished[1]))
+    assert done.returncode == 2
+    assert done.stderr.startswith(
+        f"error: the embedded database is that of run {find_run(play.folder / 'runs', 'last').name}"
+    )
 
 
 def test_naive_oversells_and_is_caught_with_the_orders(start: Start) -> None:
@@ -129,96 +151,6 @@ def test_naive_oversells_and_is_caught_with_the_orders(start: Start) -> None:
         assert named
         assert named <= journal
     assert sum(number in out for number in named) == min(len(named), WITNESSES_SHOWN)
-
-
-def test_ctrl_c_drains_writes_and_audits(start: Start) -> None:
-    play = start("flash-sale", "--scale", "tiny", "--duration", "30s", "--users", "60")
-    play.until(3)
-    play.process.send_signal(signal.SIGINT)
-    code, out, err = play.end()
-    assert code == 130, err
-    assert "interrupted" in out.lower()
-    with play.run() as run:
-        assert run.status == "interrupted"
-        assert run.findings
-        assert all(finding.passed for finding in run.findings)
-        arrivals = run.arrivals
-        assert sum(c.started for c in arrivals) == sum(c.count for c in run.cells if c.name.startswith("session:"))
-
-
-def test_a_killed_server_ends_the_run_with_what_was_measured(start: Start) -> None:
-    play = start("flash-sale", "--scale", "tiny", "--duration", "30s", "--users", "60")
-    play.until(3)
-    os.kill(play.postmaster(), signal.SIGKILL)
-    code, out, err = play.end()
-    assert code == 3
-    lines = [line for line in err.splitlines() if line.startswith(("error:", "cause:", "hint:"))]
-    assert lines[0] == "error: the server was lost during the run"
-    assert len(lines) == 3
-    with play.run() as run:
-        assert run.status == "target_lost"
-        assert sum(cell.count for cell in run.cells) > 0
-    assert "report.html" in out
-
-
-def test_a_killed_bench_leaves_no_server_and_a_readable_store(start: Start, bench: Bench) -> None:
-    play = start("flash-sale", "--scale", "tiny", "--duration", "30s", "--users", "60")
-    play.until(3)
-    postmaster = play.postmaster()
-    play.process.kill()
-    play.process.wait()
-    _gone(postmaster)
-    done = bench("report", "last")
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("KILLED")
-    with play.run() as run:
-        assert run.last_s >= 3
-        assert sum(cell.count for cell in run.cells) > 0
-
-
-def _gone(pid: int) -> None:
-    descriptor = os.pidfd_open(pid) if hasattr(os, "pidfd_open") and os.path.exists(f"/proc/{pid}") else None
-    if descriptor is not None:
-        import select
-
-        ready, _, _ = select.select([descriptor], [], [], 30)
-        os.close(descriptor)
-        assert ready, "the server outlived bench"
-
-
-def test_a_stall_shows_in_the_response_time_and_not_in_the_service_time(start: Start, steady: str) -> None:
-    """Two seconds without an answer: only the four in flight are served slowly, but all who should have begun waited."""
-    play = start(steady, "--no-distance")
-    play.until(3)
-    play.signal_server(signal.SIGSTOP)
-    try:
-        play.until(5)
-    finally:
-        play.signal_server(signal.SIGCONT)
-    code, _, err = play.end()
-    assert code in (0, 4), err
-    with play.run() as run:
-        (total,) = run.transactions(by=("phase",)).values()
-    service, response = total.service.percentile_ms(99), total.response.percentile_ms(99)
-    assert service is not None
-    assert response is not None
-    assert service < 400, "those who were not in flight were served as usual"
-    assert 1200 < response < 4000, "those who had to wait for a free user are counted from when they should have begun"
-
-
-@pytest.mark.slow
-def test_two_runs_beside_each_other_do_not_meet(start: Start) -> None:
-    one, two = start(*SHORT, "--no-distance"), start(*SHORT, "--no-distance")
-    for play in (one, two):
-        code, _, err = play.end()
-        assert code in (0, 4), err
-    stores = [Run.open(path) for path in sorted((one.folder / "runs").iterdir())]
-    assert len(stores) == 2
-    urls = {run.manifest.target.safe_url for run in stores}
-    for run in stores:
-        assert all(finding.passed for finding in run.findings)
-        run.close()
-    assert len(urls) == 2
 
 
 def test_the_driver_under_the_wrong_wait_function_is_refused(fresh_database: str) -> None:
@@ -284,54 +216,3 @@ def test_a_closed_model_keeps_to_its_phases(start: Start, tmp_path: Path) -> Non
     assert {phase for phase, _ in sessions} == {"first", "second"}
     assert sessions["first", "session:browse"] > sessions["first", "session:shop"] > 20
     assert ("second", "session:shop") not in sessions
-
-
-def test_sessions_cut_off_at_the_end_are_counted(start: Start, steady: str) -> None:
-    """The server stands still until the drain is over: what was in flight is unfinished, not gone."""
-    path = Path(steady)
-    path.write_text(
-        path.read_text().replace('duration = "10s"', 'duration = "4s"').replace("users = 4", "users = 4\ndrain = 1")
-    )
-    play = start(steady, "--no-distance")
-    play.until(2)
-    play.signal_server(signal.SIGSTOP)
-    try:
-        play.until(5)
-    finally:
-        play.signal_server(signal.SIGCONT)
-    play.end()
-    with play.run() as run:
-        unfinished = [c for c in run.cells if c.outcome == "unfinished" and c.name.startswith("session:")]
-        assert sum(c.count for c in unfinished) == 4
-        assert all(c.kind == "failure" for c in unfinished)
-        assert sum(c.started for c in run.arrivals) == sum(c.count for c in run.cells if c.name.startswith("session:"))
-        assert sum(c.dropped for c in run.arrivals) > 20
-
-
-def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
-    bench: Bench, fresh_database: str, steady: str, tmp_path: Path
-) -> None:
-    """A limit on the size of files stands in for a full disk; the server is not ours, so it is not limited."""
-    assert bench("seed", "--url", fresh_database, "--scale", "tiny").returncode == 0
-
-    def limit() -> None:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (150_000, 150_000))
-
-    done = subprocess.run(
-        [command(), "run", steady, "--url", fresh_database],
-        cwd=tmp_path,
-        env={**os.environ, "NO_COLOR": "1"},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-        preexec_fn=limit,
-    )
-    lines = done.stderr.splitlines()
-    start = next(number for number, line in enumerate(lines) if line.startswith("error:"))
-    assert done.returncode == 2
-    assert lines[start].startswith(f"error: cannot write to '{tmp_path}/runs/")
-    assert len(lines) - start <= 3
-    with Run.open(find_run(tmp_path / "runs", "last")) as run:
-        assert run.last_s >= 1
-        assert sum(cell.count for cell in run.cells) > 0
