@@ -6,10 +6,10 @@ from dataclasses import asdict
 from bench.cli.options import TargetOptions
 from bench.cli.worker import MASTER_PORT, parse_address
 from bench.errors import UsageError
-from bench.load.members import WorkerRecord
-from bench.load.roster import Crew
 from bench.results.manifest import Manifest, WorkerInfo
 from bench.results.store import RunWriter
+from bench.team.members import WorkerRecord
+from bench.team.roster import Crew
 
 LOOPBACK = "127.0.0.1"
 

@@ -5,13 +5,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.load.framebook import Rows
 from bench.metrics.frame import ArrivalCell, Frame, GeneratorCell, JournalEntry, RetryCell, Taken, TransactionCell
 from bench.metrics.histogram import Histogram
 from bench.results.rows import frame_rows
 from bench.results.store import RunWriter
 from bench.stats.merge import SESSION_PREFIX
 from bench.stats.validity import Evidence
+from bench.team.framebook import Rows
 
 
 def pack(frame: Frame) -> Rows:

@@ -37,9 +37,7 @@ from bench.db.connection import connect
 from bench.db.patience import patiently
 from bench.db.session import Effects, Session
 from bench.errors import BenchError, ExitCode, TargetError, UsageError
-from bench.load.coordinator import Briefing, Coordinator
 from bench.load.engine import Ended, Engine, Plan, gateway_connector
-from bench.load.roster import Crew
 from bench.load.user import Setup
 from bench.load.waiting import install_native_wait, prove_concurrency
 from bench.load.web import WebPage
@@ -50,6 +48,8 @@ from bench.results.read import Run
 from bench.results.store import MANIFEST_NAME, RunWriter, Status
 from bench.results.summarise import summarise_run
 from bench.stats.validity import Evidence, Validity, judge
+from bench.team.coordinator import Briefing, Coordinator
+from bench.team.roster import Crew
 
 T = TypeVar("T")
 

@@ -13,9 +13,9 @@ from bench.cli.merging import pack
 from bench.cli.options import TargetOptions
 from bench.cli.working import prepare_part
 from bench.errors import ExitCode, TargetError
-from bench.load.messages import PROTOCOL, Hello
-from bench.load.team import Charge, watch_parent
-from bench.load.worker import Worker
+from bench.team.children import Charge, watch_parent
+from bench.team.messages import PROTOCOL, Hello
+from bench.team.worker import Worker
 
 __all__ = ["Charge", "serve"]
 

@@ -40,7 +40,7 @@ def command(master: str, **given: Any) -> int:
     # First of all, because it patches the standard library for gevent before psycopg looks at it.
     import bench.load  # noqa: F401
     from bench.cli.serving import Charge, serve
-    from bench.load.team import read_charge
+    from bench.team.children import read_charge
 
     charge = read_charge() if given["child"] else Charge(given["name"], "", {})
     regions = parse_regions(given["regions"]) or ()

@@ -15,14 +15,14 @@ from bench.db.connection import open_or_explain
 from bench.db.session import Effects, Session
 from bench.errors import UsageError
 from bench.load.engine import Plan, gateway_connector
-from bench.load.messages import Part
-from bench.load.shares import joined
 from bench.load.user import Setup
 from bench.load.waiting import install_native_wait, prove_concurrency
-from bench.load.worker import Prepared
 from bench.scenario.model import Scenario
 from bench.scenario.schedule import make_schedule
 from bench.target.base import Target
+from bench.team.messages import Part
+from bench.team.shares import joined
+from bench.team.worker import Prepared
 
 
 @dataclass(frozen=True, slots=True)

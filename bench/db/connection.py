@@ -93,6 +93,14 @@ def redact(url: str) -> str:
     return _KEYWORD.sub(r"\1***", _USERINFO.sub(r"\1:***@", url))
 
 
+_SECRETS = ("password", "sslpassword")
+
+
+def without_password(url: str) -> str:
+    """Return a connection string that holds no password, to be sent to where it comes from elsewhere."""
+    return make_conninfo("", **{key: value for key, value in conninfo_to_dict(url).items() if key not in _SECRETS})
+
+
 def place_of(url: str) -> str:
     """Return ``database 'shop' on host:port`` for messages; never the user or the password."""
     try:
@@ -109,6 +117,25 @@ def place_of(url: str) -> str:
 def with_database(url: str, name: str) -> str:
     """Return the URL with another database."""
     return make_conninfo(url, dbname=name)
+
+
+def any_of(urls: Sequence[str]) -> str:
+    """Return one address of several servers, which the driver tries in their order; those unlike the first are left out.
+
+    Unlike are those of which more than host and port differs: a connection string holds one user and one database.
+    """
+    first, *others = dict.fromkeys(urls)
+    parts = conninfo_to_dict(first)
+    places = [(parts.pop("host", "") or "", parts.pop("port", "") or "")]
+    for url in others:
+        more = conninfo_to_dict(url)
+        place = (more.pop("host", "") or "", more.pop("port", "") or "")
+        if more == parts:
+            places.append(place)
+    if len(places) == 1 or any("," in str(host) for host, _ in places):
+        return first
+    hosts, ports = (",".join(str(place[n]) for place in places) for n in (0, 1))
+    return make_conninfo("", **{**parts, "host": hosts, "port": ports})
 
 
 def rows(connection: Connection, sql: str, params: Any = None) -> list[tuple[Any, ...]]:

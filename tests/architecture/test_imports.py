@@ -11,8 +11,9 @@ MAPPED = {"workloads", "scenarios", "reports", "schema"}
 
 BASE = {"errors", "units", ""}
 ARROWS = {
-    "cli": BASE | {"load", "data", "target", "audit", "results", "stats", "scenario", "db", "metrics"},
+    "cli": BASE | {"team", "load", "data", "target", "audit", "results", "stats", "scenario", "db", "metrics"},
     "load": BASE | {"db", "metrics", "scenario", "target"},
+    "team": BASE | {"load", "db", "metrics", "scenario", "target"},
     "data": BASE | {"db"},
     "audit": BASE | {"db", "metrics"},
     "target": BASE | {"db"},
@@ -30,8 +31,8 @@ ARROWS = {
 }
 OWNERS = {
     "psycopg": {"db", "load"},
-    "locust": {"load"},
-    "gevent": {"load", "cli"},
+    "locust": {"load", "team"},
+    "gevent": {"load", "team", "cli"},
     "matplotlib": {"reports"},
     "faker": {"data"},
     "click": {"cli"},

@@ -28,16 +28,16 @@ from statistics import median
 
 from bench.cli.merging import MergedStore
 from bench.cli.statements import run_catalogue
-from bench.load.coordinator import Briefing, Coordinator
 from bench.load.engine import Plan
-from bench.load.framebook import Rows
-from bench.load.roster import Crew
 from bench.metrics.frame import Frame
 from bench.results.store import RunWriter
 from bench.scenario.model import Phase, Region, Scenario, Workload
 from bench.scenario.schedule import make_schedule
 from bench.stats.validity import Evidence
 from bench.target.base import Target
+from bench.team.coordinator import Briefing, Coordinator
+from bench.team.framebook import Rows
+from bench.team.roster import Crew
 
 HERE = Path(__file__).parent
 REGIONS = ("us-east", "us-west", "eu-west", "asia-pac")

@@ -13,20 +13,21 @@ from bench.cli.distributing import make_crew
 from bench.cli.merging import MergedStore, pack
 from bench.cli.options import TargetOptions
 from bench.cli.worker import parse_address
+from bench.db.connection import without_password
 from bench.errors import UsageError
-from bench.load import messages
-from bench.load.framebook import PATIENCE_S, FrameBook, Sent
-from bench.load.losses import Ledger, write_off
-from bench.load.members import Offset
-from bench.load.messages import Hello, Part, digest, without_password
-from bench.load.roster import Crew, Roster
-from bench.load.shares import Share, hand_over, joined, share_out
 from bench.metrics.recorder import Recorder, TransactionLabel
 from bench.results.read import Run
 from bench.results.store import RunWriter
 from bench.scenario.model import Phase, Region, Scenario, Workload
 from bench.scenario.schedule import make_schedule
 from bench.stats.validity import Evidence
+from bench.team import messages
+from bench.team.framebook import PATIENCE_S, FrameBook, Sent
+from bench.team.losses import Ledger, write_off
+from bench.team.members import Offset
+from bench.team.messages import Hello, Part, digest
+from bench.team.roster import Crew, Roster
+from bench.team.shares import Share, hand_over, joined, share_out
 
 REGIONS = ("us-east", "us-west", "eu-west", "asia-pac")
 SCENARIO = Scenario(

@@ -11,20 +11,21 @@ from typing import Any, Protocol
 
 import gevent
 
+from bench.db.connection import without_password
 from bench.errors import BenchError, NotValidError, TargetError, UsageError
-from bench.load import messages
 from bench.load.beside import Companion
 from bench.load.engine import CONNECT_WITHIN_S, Ended, Plan, Status, marks
-from bench.load.framebook import PATIENCE_S, Collected, FrameBook, Rows, Sent
-from bench.load.members import Member, Offset, WorkerRecord, late_text, measure
-from bench.load.messages import Part, digest, without_password
-from bench.load.office import Letter, Office
-from bench.load.roster import Crew, Roster
-from bench.load.shares import share_out
 from bench.load.sidelines import ServerObserver, Sidelines
-from bench.load.succession import Succession
 from bench.metrics.frame import Event, Frame
 from bench.metrics.recorder import Recorder
+from bench.team import messages
+from bench.team.framebook import PATIENCE_S, Collected, FrameBook, Rows, Sent
+from bench.team.members import Member, Offset, WorkerRecord, late_text, measure
+from bench.team.messages import Part, digest
+from bench.team.office import Letter, Office
+from bench.team.roster import Crew, Roster
+from bench.team.shares import share_out
+from bench.team.succession import Succession
 from bench.units import NS_PER_S
 
 JOIN_WITHIN_S = 60.0

@@ -9,12 +9,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Self
 
-from psycopg.conninfo import conninfo_to_dict, make_conninfo
-
 from bench.errors import UsageError
-from bench.load.shares import Holding, Share
 from bench.scenario.model import Scenario
 from bench.scenario.schedule import Schedule
+from bench.team.shares import Holding, Share
 
 PROTOCOL = 1
 """Raised when a message changes, so that versions that do not fit find out at once."""
@@ -28,7 +26,6 @@ TO_WORKER = (REFUSED, PART, PING, BEGIN, ADOPT, STOP, BYE)
 
 _LONGEST = 80
 """Characters of a name or a place that are kept."""
-_SECRETS = ("password", "sslpassword")
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,8 +116,3 @@ def digest(schedule: Schedule) -> str:
     for column in (schedule.due_ns, schedule.session, schedule.region, schedule.phase, schedule.seed):
         found.update(column.tobytes())
     return found.hexdigest()
-
-
-def without_password(url: str) -> str:
-    """Return a connection string that holds no password, to be sent to where it comes from elsewhere."""
-    return make_conninfo("", **{key: value for key, value in conninfo_to_dict(url).items() if key not in _SECRETS})

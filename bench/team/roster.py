@@ -6,11 +6,11 @@ from dataclasses import dataclass, field
 
 from bench import __version__
 from bench.errors import TargetError
-from bench.load import messages
-from bench.load.members import Member, State, WorkerRecord
-from bench.load.messages import Hello
-from bench.load.office import Letter, Office
-from bench.load.team import Charge, Team
+from bench.team import messages
+from bench.team.children import Charge, Team
+from bench.team.members import Member, State, WorkerRecord
+from bench.team.messages import Hello
+from bench.team.office import Letter, Office
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
-from bench.load.framebook import Lateness
-from bench.load.losses import Ledger
-from bench.load.messages import Hello
-from bench.load.shares import Serving, Share
 from bench.scenario.schedule import Schedule
+from bench.team.framebook import Lateness
+from bench.team.losses import Ledger
+from bench.team.messages import Hello
+from bench.team.shares import Serving, Share
 
 EXCHANGES = 24
 """Of the clock with each worker; the one with the shortest round trip says most."""

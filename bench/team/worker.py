@@ -11,13 +11,14 @@ from gevent.event import Event as Signal
 from gevent.queue import Empty, Queue
 
 from bench.errors import BenchError, TargetError, UsageError
-from bench.load import locust, messages
+from bench.load import locust
 from bench.load.engine import Ended, Engine, Plan, hush_locust
-from bench.load.framebook import Rows
-from bench.load.members import error_data
-from bench.load.messages import Hello, Part, digest, share_of
 from bench.metrics.frame import Frame
 from bench.scenario.schedule import Schedule
+from bench.team import messages
+from bench.team.framebook import Rows
+from bench.team.members import error_data
+from bench.team.messages import Hello, Part, digest, share_of
 
 ANSWERS_WITHIN_S = 10.0
 MASTER_GONE_S = 10.0

@@ -5,17 +5,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.errors import UsageError
-from bench.load import messages
 from bench.load.engine import Plan
-from bench.load.losses import write_off
-from bench.load.members import Member
-from bench.load.messages import share_data
-from bench.load.office import Office
-from bench.load.roster import Roster
-from bench.load.shares import Share, hand_over
 from bench.metrics.frame import Event
 from bench.metrics.recorder import Recorder
 from bench.scenario.schedule import Schedule
+from bench.team import messages
+from bench.team.losses import write_off
+from bench.team.members import Member
+from bench.team.messages import share_data
+from bench.team.office import Office
+from bench.team.roster import Roster
+from bench.team.shares import Share, hand_over
 from bench.units import NS_PER_S
 
 TAKE_OVER_AFTER_S = 0.5
