@@ -46,7 +46,7 @@ class CheckingOut(Browsing):
         seen = self.transact("view_cart", view, rng)
         if not seen.value:
             return None
-        intent = self._intent(shopper, cart_id, tuple(Line(*row) for row in seen.value), rng)
+        intent = self._intent(shopper, cart_id, tuple(map(Line._make, seen.value)), rng)
         pipelined = getattr(self.state.settings, "pipeline", False)
         done = self.transact("checkout", checkout(intent, self.state.strategy, pipelined=pipelined), rng)
         if isinstance(done.value, Placed):

@@ -151,4 +151,5 @@ class FlashSaleUser(Shopping):
 
 def _stock_row(item: Item, region: str, offered: int, sold: Any, left: int) -> StockRow:
     units = int(sold)
-    return StockRow(item.name, str(item.product_id), region, offered, units, max(0, units - offered), left, None)
+    beyond = max(0, units - offered)
+    return StockRow(item.name, str(item.product_id), region, offered, units, beyond, left, None, item.sku)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass
 from decimal import ROUND_HALF_UP, Decimal
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -62,8 +61,7 @@ class Placed(NamedTuple):
     taken: tuple[Taken, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """The inputs of a checkout, drawn before the first attempt and the same in each."""
 
     shopper: Shopper

@@ -17,8 +17,7 @@ from bench.db.session import Session
 from .world import Item
 
 
-@dataclass(frozen=True, slots=True)
-class Reserved:
+class Reserved(NamedTuple):
     """Units taken from one inventory row."""
 
     region: str

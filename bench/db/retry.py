@@ -3,22 +3,30 @@
 A conflict is retried after a full-jitter back-off (sleep a uniform share of base · 2^n, capped; Brooker, "Exponential
 Backoff And Jitter", AWS Architecture Blog, 2015).  A connection lost while COMMIT is unanswered leaves the outcome unknown:
 the caller's ``resolve`` looks it up before anything is repeated.
+
+While there is no server, attempts fail in microseconds: they would be used up long before a restart is over.  So only
+conflicts count against the number of attempts.  Without a connection the loop goes on until the budget of time is spent,
+with a back-off of its own that is soon at the cap.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from random import Random
-from typing import Any, Protocol
+from typing import Any, NamedTuple, Protocol
 
 import psycopg
 
 from bench.db.session import Effects, Session
 from bench.db.taxonomy import Refusal
 from bench.errors import TargetError
-from bench.metrics.frame import OutcomeKind
+from bench.metrics.frame import COMMIT_UNKNOWN, OutcomeKind
 from bench.units import NS_PER_S
 
 OK = "ok"
+_LOST = ("reconnect", "ambiguous")
+"""Actions on a connection that is gone."""
+_DOUBLINGS = 30
+"""Beyond any cap; without an end, two to the power of the attempt would become too large for a number."""
 
 
 class Business(Exception):
@@ -55,20 +63,24 @@ class RetryObserver(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Limits of the loop; ``budget_s`` counts from the first attempt."""
+    """Limits of the loop; ``max_attempts`` is of those that had a connection, ``budget_s`` counts from the first attempt."""
 
     max_attempts: int = 12
     base_ms: float = 2.0
     cap_ms: float = 500.0
     budget_s: float = 20.0
+    reconnect_ms: float = 25.0
+
+    def reconnect_s(self, failure: int, rng: Random) -> float:
+        """Return the sleep after the n-th failure in a row (from 1) to have a connection, in seconds."""
+        return rng.uniform(0.0, min(self.cap_ms, self.reconnect_ms * 2.0 ** min(failure, _DOUBLINGS))) / 1000
 
     def backoff_s(self, attempt: int, rng: Random) -> float:
         """Return the sleep after the n-th attempt (from 1), in seconds."""
-        return rng.uniform(0.0, min(self.cap_ms, self.base_ms * 2.0**attempt)) / 1000
+        return rng.uniform(0.0, min(self.cap_ms, self.base_ms * 2.0 ** min(attempt, _DOUBLINGS))) / 1000
 
 
-@dataclass(frozen=True, slots=True)
-class Done:
+class Done(NamedTuple):
     """The final answer of a transaction; ``value`` is what the body returned when the kind is ``ok``."""
 
     outcome: str
@@ -82,8 +94,7 @@ class Done:
 Body = Callable[[Session], Any]
 
 
-@dataclass(frozen=True, slots=True)
-class Transaction:
+class Transaction(NamedTuple):
     """A business action: its body, whether it needs BEGIN and COMMIT, and how to look up an unknown outcome.
 
     A body returns its value, or an ``Outcome`` to commit under another name than ``ok``.
@@ -109,6 +120,22 @@ class Outcome:
 
 
 @dataclass(slots=True)
+class _Tally:
+    """A transaction's attempts so far that were not its last."""
+
+    refused: int = 0
+    """The server answered them."""
+    without: int = 0
+    """Those in a row, up to the last, that lost their connection or had none."""
+
+    def add(self, refusal: Refusal) -> None:
+        if refusal.action in _LOST:
+            self.without += 1
+        else:
+            self.refused, self.without = self.refused + 1, 0
+
+
+@dataclass(slots=True)
 class Retrier:
     """Runs transactions of one session under a policy."""
 
@@ -123,6 +150,7 @@ class Retrier:
         started = clock()
         deadline = started + int(self.policy.budget_s * NS_PER_S)
         attempts, unknown = 0, False  # unknown: an earlier COMMIT may have happened
+        tally = _Tally()
         while True:
             attempts += 1
             began = clock()
@@ -146,25 +174,26 @@ class Retrier:
                 self.observer.attempt(began, clock(), committed)
             self._clear(refusal)
             unknown = unknown or refusal.action == "ambiguous"
-            pause = self._pause(refusal, attempts, deadline, rng)
+            tally.add(refusal)
+            pause = self._pause(refusal, tally, deadline, rng)
             wasted = clock() - began + int((pause or 0.0) * NS_PER_S)
             self.observer.retry(self.session.current, refusal.reason, wasted, self.session.key)
             if pause is None:
-                found = self._look_once_more(transaction) if unknown else None
+                outcome, found = self._look_once_more(transaction, refusal) if unknown else (refusal.reason, None)
                 if found is not None:
                     return _done(found, attempts, started, clock())
-                return Done(refusal.reason, "failure", attempts, started, clock())
+                return Done(outcome, "failure", attempts, started, clock())
             self.effects.sleep(pause)
 
-    def _look_once_more(self, transaction: Transaction) -> Any:
-        """Return what an unknown COMMIT left behind before the transaction is given up; None when nothing is found."""
+    def _look_once_more(self, transaction: Transaction, refusal: Refusal) -> tuple[str, Any]:
+        """Return what an unknown COMMIT left behind before the transaction is given up, else how it is to be counted."""
         if transaction.resolve is None:
-            return None
+            return refusal.reason, None
         try:
-            return transaction.resolve(self.session)
+            return refusal.reason, transaction.resolve(self.session)
         except psycopg.Error:
             self.session.drop()
-            return None
+            return COMMIT_UNKNOWN, None
 
     def _attempt(self, transaction: Transaction, unknown: bool) -> Any:
         session = self.session
@@ -182,16 +211,17 @@ class Retrier:
         return value
 
     def _clear(self, refusal: Refusal) -> None:
-        if refusal.action in ("reconnect", "ambiguous"):
+        if refusal.action in _LOST:
             self.session.drop()
         else:
             self.session.rollback()
 
-    def _pause(self, refusal: Refusal, attempts: int, deadline: int, rng: Random) -> float | None:
+    def _pause(self, refusal: Refusal, tally: "_Tally", deadline: int, rng: Random) -> float | None:
         """Return the back-off in seconds, or None to give up."""
-        if refusal.action == "fail" or attempts >= self.policy.max_attempts:
+        if refusal.action == "fail" or tally.refused >= self.policy.max_attempts:
             return None
-        pause = self.policy.backoff_s(attempts, rng)
+        policy, without = self.policy, tally.without
+        pause = policy.reconnect_s(without, rng) if without else policy.backoff_s(tally.refused, rng)
         return None if self.effects.clock() + pause * NS_PER_S > deadline else pause
 
     def _spoilt(self, refusal: Refusal, error: psycopg.Error) -> None:

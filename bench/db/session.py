@@ -192,23 +192,24 @@ class Session:
     def _exchange(self, calls: list[Call]) -> list[Rows]:
         """Send the calls in one exchange; ``current`` names the one that failed, or COMMIT where it got no answer."""
         wire = self._wire or self._connected()
-        clock, observer = self.effects.clock, self.observer
+        clock, record = self.effects.clock, self.observer.statement
         found: list[Rows] = []
         self.current = calls[0][0].name
         since = clock()
         try:
             if self.distance_s:
                 self.effects.sleep(self.distance_s)
-            for rows in wire.batch(calls):
+            # The answers come first: they are drawn to their end, which is that of the exchange.
+            for rows, (prepared, _) in zip(wire.batch(calls), calls):
                 now = clock()
-                observer.statement(calls[len(found)][0].name, since, now, True)
+                record(prepared.name, since, now, True)
                 since = now
                 found.append(rows)
             return found
         finally:
             if len(found) < len(calls):
                 failed = calls[len(found)][0].name
-                observer.statement(failed, since, clock(), False)
+                record(failed, since, clock(), False)
                 self.current = COMMIT if wire.is_lost and calls[-1][0] is _COMMIT else failed
                 self._leave(wire)
             else:

@@ -62,7 +62,7 @@ class Prepared(NamedTuple):
     wire_name: bytes
     sql: bytes
     params: tuple[str, ...] = ()
-    pick: Callable[[Any], Any] | None = None
+    pick: Callable[[Any], Sequence[Any]] | None = None
 
     @classmethod
     @lru_cache(1024)
@@ -72,8 +72,7 @@ class Prepared(NamedTuple):
         wire_name = statement.name.encode()
         if len(wire_name) > _NAME_BYTES:
             wire_name = wire_name[: _NAME_BYTES - 9] + b"_%08x" % crc32(wire_name)
-        pick = itemgetter(*names) if names else None
-        return cls(statement.name, wire_name, statement.numbered.encode(), names, pick)
+        return cls(statement.name, wire_name, statement.numbered.encode(), names, _picker(names))
 
     def values(self, params: Params) -> Sequence[Any]:
         """Return the values in order; psycopg.ProgrammingError when some are missing."""
@@ -82,14 +81,20 @@ class Prepared(NamedTuple):
             return ()
         if isinstance(params, (dict, Mapping)):
             try:
-                picked = pick(params)
+                return pick(params)
             except KeyError as error:
                 raise psycopg.ProgrammingError(f"'{self.name}' lacks its parameter {error}") from None
-            return picked if len(self.params) > 1 else (picked,)
         if params is None or len(params) != len(self.params):
             wanted = ", ".join(self.params)
             raise psycopg.ProgrammingError(f"'{self.name}' takes {len(self.params)} parameters ({wanted})")
         return params
+
+
+def _picker(names: tuple[str, ...]) -> Callable[[Any], Sequence[Any]] | None:
+    if len(names) == 1:
+        [name] = names
+        return lambda params: (params[name],)
+    return itemgetter(*names) if names else None
 
 
 Call = tuple[Prepared, Params]

@@ -1,12 +1,13 @@
 """Where users get their sessions from: the schedule of an open model, or themselves in a closed one."""
 
 import time
+from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from math import log, sqrt
 from random import Random
-from typing import Any
+from typing import Any, NamedTuple
 
 import gevent
 from gevent.queue import SimpleQueue
@@ -156,6 +157,13 @@ class _Player:
     played: int = 0
 
 
+class _Menu(NamedTuple):
+    """What a region's users choose from in a phase, with cumulative weights; empty in a phase of rest."""
+
+    labels: tuple[ArrivalLabel, ...]
+    cumulative: tuple[float, ...]
+
+
 class ClosedSource:
     """Each user begins its next session after thinking, for as long as the phases last.
 
@@ -176,7 +184,7 @@ class ClosedSource:
         self._numbers = players
         self._players: dict[Any, _Player] = {}
         self._seated: dict[str, int] = {}
-        self._weights: dict[tuple[int, str], dict[str, float]] = {}
+        self._menus: dict[tuple[int, str], _Menu] = {}
         self.busy = 0
         self.queued = 0
 
@@ -198,24 +206,23 @@ class ClosedSource:
             phase = self._phase((now - self._origin_ns) / NS_PER_S)
             if phase is None or self._closed:
                 return None
-            weights = self._weights.get((phase, region))
-            if weights is None:
-                weights = self._weights[phase, region] = _weights(self._scenario.phases[phase], region)
-            if weights:
-                return self._arrival(region, player, phase, weights)
+            menu = self._menus.get((phase, region))
+            if menu is None:
+                menu = self._menus[phase, region] = _menu(self._scenario.phases[phase], region)
+            if menu.labels:
+                return self._arrival(menu, player, phase)
             # A phase of rest: ask again when it is over.
             gevent.sleep(max(0.001, self._ends[phase] - (now - self._origin_ns) / NS_PER_S))
         return None
 
-    def _arrival(self, region: str, player: _Player, phase: int, weights: Mapping[str, float]) -> Arrival:
-        session = player.rng.choices(list(weights), list(weights.values()))[0]
+    def _arrival(self, menu: _Menu, player: _Player, phase: int) -> Arrival:
+        [label] = player.rng.choices(menu.labels, cum_weights=menu.cumulative)
         seed = player.rng.getrandbits(_SEED_BITS)
         number, player.played = player.played, player.played + 1
         self.busy += 1
-        label = ArrivalLabel(region, session)
         self._recorder.offered(label, phase)
         self._recorder.started(label, phase, 0, 0)
-        return Arrival(number, session, phase, time.perf_counter_ns(), seed)
+        return Arrival(number, label.session, phase, time.perf_counter_ns(), seed)
 
     def _player(self, region: str) -> _Player:
         # The users of a region are alike, so the first who asks is the first of them.
@@ -229,7 +236,8 @@ class ClosedSource:
         return found
 
     def _phase(self, elapsed_s: float) -> int | None:
-        return next((number for number, end in enumerate(self._ends) if elapsed_s < end), None)
+        phase = bisect_right(self._ends, elapsed_s)
+        return phase if phase < len(self._ends) else None
 
     def done(self, region: str) -> None:  # noqa: ARG002
         """Take note that a user is free again."""
@@ -247,12 +255,12 @@ def player_of(seed: int, region: str, number: int) -> _Player:
     return _Player(number, Random(int(stream(seed, "player", region, str(number)).integers(0, 1 << _SEED_BITS))))
 
 
-def _weights(phase: Phase, region: str) -> dict[str, float]:
+def _menu(phase: Phase, region: str) -> _Menu:
     found: dict[str, float] = {}
     for session, where, ends in phase.each_rate():
         if where in (None, region) and sum(ends) > 0:
             found[session] = sum(ends)
-    return found
+    return _Menu(tuple(ArrivalLabel(region, session) for session in found), tuple(accumulate(found.values())))
 
 
 def think_s(how: Think, mean_s: float, rng: Random) -> float:

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 import gevent
 
@@ -28,8 +28,7 @@ from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, Transac
 from bench.units import NS_PER_MS, NS_PER_S
 
 
-@dataclass(frozen=True, slots=True)
-class Arrival:
+class Arrival(NamedTuple):
     """One session of the schedule: which, in which phase, and when it should begin (``perf_counter_ns``)."""
 
     number: int

@@ -6,7 +6,7 @@ start* (so a stall in the spike counts against the spike).
 """
 
 from dataclasses import dataclass, field
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from bench.metrics.histogram import Histogram
 
@@ -153,6 +153,9 @@ LOST_CONNECTION = frozenset(
 )
 """Reasons of an attempt's end that mean: there is no server, or no way to it."""
 
+COMMIT_UNKNOWN = "commit_unknown"
+"""Outcome of a transaction that was given up while nobody could be asked whether its COMMIT had happened."""
+
 
 @dataclass(frozen=True, slots=True)
 class Disconnect:
@@ -192,8 +195,7 @@ class Frame:
     disconnects: tuple[Disconnect, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Taken:
+class Taken(NamedTuple):
     """Units of one item reserved from one warehouse's region for one order."""
 
     product_id: str
@@ -202,8 +204,7 @@ class Taken:
     units: int
 
 
-@dataclass(frozen=True, slots=True)
-class JournalEntry:
+class JournalEntry(NamedTuple):
     """An order that the server acknowledged, as the client knows it."""
 
     region: str

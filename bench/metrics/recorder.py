@@ -208,7 +208,10 @@ class Recorder:
         self.transaction(outcome, phase, waited_ns, 0, 0)
 
     def _count(self, label: ArrivalLabel, phase: int) -> _Count:
-        return self._counts.setdefault((label, phase), _Count())
+        found = self._counts.get((label, phase))
+        if found is None:
+            found = self._counts[label, phase] = _Count()
+        return found
 
     def order(self, entry: JournalEntry) -> None:
         """Record an order that the server acknowledged."""

@@ -67,10 +67,8 @@ def _cell_rows(frame: Frame) -> Iterator[TableRows]:
 
 
 def _order_row(entry: JournalEntry) -> Row:
-    e = entry
-    taken = json.dumps([(t.product_id, t.variant_id, t.warehouse_region, t.units) for t in e.taken])
-    key = (e.region, e.order_id, e.order_number, e.idempotency_key)
-    return (*key, e.total_amount, e.status, e.attempts, e.elapsed_s, taken)
+    *plain, taken = entry
+    return (*plain, json.dumps(taken))
 
 
 def _slow_row(sample: SlowSample) -> Row:

@@ -190,6 +190,8 @@ class Scenario(_Strict):
     drain: Duration = 10.0
     """How long sessions in flight may take to end once arrivals have stopped."""
     retry: Retry = Retry()
+    give_up_after: Duration = 15.0
+    """How long nothing may be answered, with connections lost or refused, before the run ends: its server is gone."""
     audit_every: Duration | None = None
     """Audit from one snapshot every so often while the run goes on; None audits at its end only."""
     counters: bool = True

@@ -9,7 +9,7 @@ a user that had been idle.  Users come back after their back-off, so the first a
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from bench.metrics.frame import LOST_CONNECTION, Disconnect
+from bench.metrics.frame import COMMIT_UNKNOWN, LOST_CONNECTION, Disconnect
 from bench.units import format_duration
 
 QUIET_S = 2.0
@@ -18,6 +18,9 @@ NOTICED_WITHIN_S = 10.0
 """A connection that turns out to be lost so long after an outage is put down to it, where none is refused."""
 RECOVERY_S = 2.0
 """After its end, for the transactions that waited for it to get their answers."""
+_GIVEN_UP = {*LOST_CONNECTION, COMMIT_UNKNOWN}
+_NAMED = 2
+"""Regions named in one line; of more their number is told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,9 @@ def _spans(disconnects: Iterable[Disconnect]) -> Iterator[Outage]:
 
 
 def _with_costs(span: Outage, seconds: Sequence[Ended], until_s: float) -> Outage:
-    """Return an outage with what ended for it; transactions may give up long after it, until the next one begins."""
-    after = [second for second in seconds if second.to_s > span.began_s and second.from_s < until_s]
-    given_up = sum(n for second in after for reason, n in second.given_up.items() if reason in LOST_CONNECTION)
+    """Return an outage with what ended for it; transactions may give up long after it, until the second of the next."""
+    after = [second for second in seconds if span.began_s < second.to_s <= until_s]
+    given_up = sum(n for second in after for reason, n in second.given_up.items() if reason in _GIVEN_UP)
     waits = [second.longest_ms for second in after if second.from_s <= span.ended_s + RECOVERY_S]
     return replace(
         span,
@@ -132,19 +135,31 @@ def _both(one: Outage, other: Outage, places: Sequence[str]) -> Outage:
 
 
 def outage_line(outage: Outage, regions: Sequence[str]) -> str:
-    """Return an outage in one line: when, where, and what it cost.
+    """Return an outage in one line of a terminal: when, where, and what it cost.
 
     >>> outage_line(Outage(12.02, 14.11, ("us-east",), 31, 85, 2600.0, True), ("us-east",))
-    'outage 12.0-14.1 s in all regions: 31 transactions given up, 85 attempts aborted, longest wait 2.6 s'
+    'outage 12.0-14.1 s, all regions: 31 transactions given up, 85 attempts aborted, max wait 2.6 s'
     """
-    where = "all regions" if set(outage.regions) >= set(regions) else ", ".join(outage.regions)
-    if not outage.is_over:
-        when = f"outage from {outage.began_s:.1f} s to the end"
-    elif outage.ended_s > outage.began_s:
-        when = f"outage {outage.began_s:.1f}-{outage.ended_s:.1f} s"
-    else:
-        when = f"connections cut at {outage.began_s:.1f} s"
-    given_up = f"{outage.given_up:,} transactions given up" if outage.given_up else "no transaction given up"
+    given_up = _plural(outage.given_up, "transaction") if outage.given_up else "no transaction"
     wait = outage.longest_wait_ms
-    longest = "" if wait is None else f", longest wait {format_duration(wait / 1000)}"
-    return f"{when} in {where}: {given_up}, {outage.aborted:,} attempts aborted{longest}"
+    longest = "" if wait is None else f", max wait {format_duration(wait / 1000)}"
+    lost = f"{given_up} given up, {_plural(outage.aborted, 'attempt')} aborted{longest}"
+    return f"{_when(outage)}, {_where(outage.regions, regions)}: {lost}"
+
+
+def _when(outage: Outage) -> str:
+    if not outage.is_over:
+        return f"outage from {outage.began_s:.1f} s on"
+    if _is_refused(outage):
+        return f"outage {outage.began_s:.1f}-{outage.ended_s:.1f} s"
+    return f"cut off at {outage.began_s:.1f} s"
+
+
+def _where(felt: Sequence[str], regions: Sequence[str]) -> str:
+    if set(felt) >= set(regions):
+        return "all regions"
+    return ", ".join(felt) if len(felt) <= _NAMED else _plural(len(felt), "region")
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"

@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
+from bench.db.connection import any_of
 from bench.db.ddl import Dialect
 
 Kind = Literal["embedded", "url", "cluster"]
@@ -32,8 +33,8 @@ class Target:
 
     @property
     def admin_url(self) -> str:
-        """The URL for everything that is not load: preparing, observing, auditing."""
-        return self.gateways[self.regions[0]][0]
+        """The address for everything that is not load (preparing, observing, auditing): the first gateway that answers."""
+        return any_of([url for urls in self.gateways.values() for url in urls])
 
     def distance_s(self, region: str) -> float:
         """Return the emulated round trip of a region in seconds."""

@@ -94,6 +94,8 @@ def test_what_was_sold_is_what_was_offered_less_what_is_left(
     with Run.open(folder) as run:
         stock = run.stock
         assert len(stock) == 12
+        # Undersold units are found by SKU.
+        assert {contender.key.partition("@")[0] for contender in run.contenders} <= {row.sku for row in stock}
         assert all(row.sold + row.left == row.offered and row.oversold == 0 for row in stock)
         assert sum(row.sold for row in stock) > 0
         assert [finding.rule for finding in run.findings if not finding.passed] == []
