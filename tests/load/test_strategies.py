@@ -51,7 +51,7 @@ def test_what_is_delivered_during_the_sale_is_offered(start: Start) -> None:
 
 @pytest.mark.slow
 def test_the_back_office_leaves_the_books_right(start: Start) -> None:
-    play = start("back-office", "--scale", "tiny", "--duration", "10s")
+    play = start("back-office", "--scale", "tiny", "--duration", "20s")
     code, out, err = play.end()
     assert code in (0, 4), err + out
     with play.run() as run:
