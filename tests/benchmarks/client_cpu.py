@@ -46,8 +46,12 @@ TITLES = {
 }
 
 _ITEMS = """
-SELECT i.product_id::text, i.variant_id::text, i.variant_key::text, i.id::text, i.warehouse_id::text
-  FROM inventory i WHERE i.region = %s ORDER BY i.product_id, i.variant_key, i.warehouse_id LIMIT %s"""
+CREATE TABLE benchmark_items AS
+  SELECT row_number() OVER (ORDER BY product_id, variant_key, warehouse_id) - 1 AS n, id AS inventory_id,
+         product_id, variant_id, variant_key, ARRAY[product_id] AS products, ARRAY[variant_id] AS variants,
+         ARRAY[warehouse_id] AS warehouses, ARRAY[id] AS inventory
+    FROM inventory WHERE region = '{region}' ORDER BY n LIMIT {items};
+UPDATE inventory SET quantity_available = 1000000000 WHERE id IN (SELECT inventory_id FROM benchmark_items)"""
 _FILL = """
 TRUNCATE shopping_carts CASCADE;
 DROP TABLE IF EXISTS benchmark_carts;
@@ -63,15 +67,19 @@ INSERT INTO cart_items (region, cart_id, product_id, variant_id, quantity, unit_
     FROM benchmark_carts c JOIN benchmark_items b ON b.n = c.number % {items};
 ANALYZE shopping_carts, cart_items, benchmark_carts;
 CHECKPOINT"""
-_FROM = "SELECT id AS cart_id, gen_random_uuid() AS key FROM benchmark_carts WHERE number = :number"
-"""pgbench's own statement, which it needs for what no expression of it can make; counted, as it is sent."""
+_FROM = f"""SELECT c.id AS cart_id, gen_random_uuid() AS key, i.product_id, i.variant_key, i.products, i.variants,
+  i.warehouses, i.inventory FROM benchmark_carts c JOIN benchmark_items i ON i.n = c.number % {ITEMS}
+  WHERE c.number = :number"""
+"""pgbench's own statement, which it needs for what no expression of it can make; counted, as it is sent.
+
+With the item from here there is one script, and each statement is prepared once for each connection, as by the others.
+"""
 
 
 def prepare(connection: psycopg.Connection[Any]) -> dict[str, str]:
     """Stock the items, and return pgbench's variables."""
-    found = connection.execute(_ITEMS, (REGION, ITEMS)).fetchall()
+    connection.execute(_ITEMS.format(region=REGION, items=ITEMS).encode())
     user = connection.execute("SELECT id::text FROM users WHERE region = %s LIMIT 1", (REGION,)).fetchall()[0][0]
-    connection.execute("CREATE TABLE benchmark_items (n bigint, product_id uuid, variant_id uuid, inventory_id uuid)")
     variables = {"region": REGION, "order_region": REGION, "regions": f"{{{REGION}}}", "user_id": user}
     variables |= {"quantity": "1", "quantities": "{1}", "prices": "{9.99}", "type": "reserved", "n": "0"}
     variables |= {"subtotal": "9.99", "tax": "0.80", "shipping": "5.99", "discount": "0.00", "total": "16.78"}
@@ -81,24 +89,15 @@ def prepare(connection: psycopg.Connection[Any]) -> dict[str, str]:
         "address": address,
         "snapshots": '{"{\\"sku\\": \\"SKU-1\\", \\"name\\": \\"A\\", \\"price\\": \\"9.99\\"}"}',
     }
-    for n, (product, variant, variant_key, inventory, warehouse) in enumerate(found):
-        connection.execute("INSERT INTO benchmark_items VALUES (%s, %s, %s, %s)", (n, product, variant, inventory))
-        variables |= {f"product_id{n}": product, f"variant_key{n}": variant_key, f"products{n}": f"{{{product}}}"}
-        variables |= {f"variants{n}": f"{{{variant or 'NULL'}}}", f"warehouses{n}": f"{{{warehouse}}}"}
-        variables |= {f"inventory{n}": f"{{{inventory}}}"}
-    connection.execute(
-        "UPDATE inventory SET quantity_available = 1000000000 WHERE id IN (SELECT inventory_id FROM benchmark_items)"
-    )
     return variables
 
 
-def script(statements: Catalogue, number: int, variables: Mapping[str, str]) -> tuple[str, int]:
-    """Return pgbench's script for an item, and how many statements it sends."""
+def script(statements: Catalogue) -> tuple[str, int]:
+    """Return pgbench's script, and how many statements it sends."""
 
     def sql(name: str) -> str:
         statement = statements[name]
-        own = {p.name: f"{p.name}{number}" if f"{p.name}{number}" in variables else p.name for p in statement.params}
-        return statement.sql % {name: f":{variable}" for name, variable in own.items()}
+        return statement.sql % {param.name: f":{param.name}" for param in statement.params}
 
     sent = [
         _FROM + " \\gset",
@@ -120,18 +119,15 @@ def pgbench(
     url: str, folder: Path, statements: Catalogue, variables: Mapping[str, str], seconds: int
 ) -> tuple[float, int]:
     """Return CPU seconds and statements of pgbench, from its first second's end to its last's."""
-    files, size = [], 0
-    for number in range(ITEMS):
-        text, size = script(statements, number, variables)
-        path = folder / f"item{number}.pgb"
-        path.write_text(text)
-        files += ["-f", str(path)]
+    text, size = script(statements)
+    path = folder / "checkout.pgb"
+    path.write_text(text)
     defined = [part for name, value in variables.items() for part in ("-D", f"{name}={value}")]
     command = ["pgbench", "-n", "-M", "prepared", "-c", str(CONNECTIONS), "-j", "1", "-P", "1", "-T", str(seconds + 1)]
     marks: list[float] = []
     transactions = 0.0
     with subprocess.Popen(
-        ["taskset", "-c", "1", *command, *defined, *files, url],
+        ["taskset", "-c", "1", *command, *defined, "-f", str(path), url],
         stderr=subprocess.PIPE,
         stdout=subprocess.PIPE,
         text=True,

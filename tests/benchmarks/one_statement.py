@@ -1,9 +1,8 @@
-"""The smallest user there is: one session of one transaction of one statement, a look-up by primary key."""
+"""The smallest user there is: one session of one transaction of one statement, a look-up by a unique key."""
 
 from dataclasses import dataclass
 from random import Random
 from typing import ClassVar
-from uuid import UUID
 
 from bench.db.retry import Transaction
 from bench.load.user import Setup, ShopUser
@@ -13,7 +12,7 @@ from bench.load.user import Setup, ShopUser
 class State:
     """What may be looked up."""
 
-    products: tuple[UUID, ...]
+    slugs: tuple[str, ...]
 
 
 class OneStatementUser(ShopUser):
@@ -26,10 +25,10 @@ class OneStatementUser(ShopUser):
 
     @classmethod
     def prepare(cls, setup: Setup) -> State:
-        """Read the products' ids."""
-        return State(tuple(row[0] for row in setup.session.execute("world_items", {"count": 500})))
+        """Read what the products are called in URLs."""
+        return State(tuple(row[4] for row in setup.session.execute("world_items", {"count": 500})))
 
     def look(self, rng: Random) -> None:
         """One statement."""
-        params = {"product_id": rng.choice(self.state.products)}
+        params = {"slug": rng.choice(self.state.slugs)}
         self.transact("look", Transaction(lambda session: session.execute("product_page", params), explicit=False), rng)

@@ -19,6 +19,21 @@ from bench.target.supervisor import children
 
 WAIT_S = 60.0
 
+TIMED = frozenset({"test_stall", "test_tail", "test_verdict", "test_workers", "test_live_audit", "test_faults"})
+"""Modules of real runs whose moments matter: on a machine that others use as well, one may come out otherwise once.
+
+Whether data is right is never a matter of time: test_strategies, the audits of workloads and strategies across a restart are not among them.
+"""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run a test of these again when it fails; the closing line counts reruns."""
+    for item in items:
+        is_timed = item.path.stem in TIMED and item.path.parent == Path(__file__).parent
+        if is_timed and "a_correct_strategy" not in item.name:
+            item.add_marker(pytest.mark.flaky(reruns=2))
+
+
 STEADY = """
 name = "steady-browse"
 question = "what does a stall do?"
