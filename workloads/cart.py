@@ -245,8 +245,11 @@ def merge_carts(region: str, cookie: str, user_id: UUID) -> Transaction:
         from_cart: UUID = guest[0][0]
         into_cart: UUID = into[0][0]
         # In one order for all, so that two logins do not wait for each other.
-        for cart_id in sorted((from_cart, into_cart)):
+        both = sorted((from_cart, into_cart))
+        for cart_id in both:
             _touch(session, {"region": region, "cart_id": cart_id})
+        # Carts before stock, as everywhere.
+        for cart_id in both:
             let_go(session, region, cart_id)
         session.execute("merge_cart_items", {"region": region, "from_cart": from_cart, "into_cart": into_cart})
         session.execute("delete_cart", {"region": region, "cart_id": from_cart})

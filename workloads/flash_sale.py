@@ -132,7 +132,8 @@ class FlashSaleUser(Shopping):
     def account(cls, session: Session, state: State, regions: tuple[str, ...]) -> tuple[StockRow, ...]:
         """Return what the sale offered, sold and left, per item and warehouse region.
 
-        Offered is what was put out before the sale and what was delivered since, whoever delivered it.
+        Offered is what was put out before the sale and what came to the shelves since, other than by the sale's own orders:
+        deliveries, what older orders gave back, less what carts hold.
         """
         rows = []
         for item in state.hot:
@@ -142,7 +143,7 @@ class FlashSaleUser(Shopping):
                 left[region] = left.get(region, 0) + available
             since = {**key, "since": state.prepared_at}
             sold: dict[str, int] = dict(session.execute("sold_since", since))
-            more: dict[str, int] = dict(session.execute("delivered_since", since))
+            more: dict[str, int] = dict(session.execute("added_since", since))
             for region in regions:
                 offered = state.settings.units_per_region + int(more.get(region, 0))
                 rows.append(_stock_row(item, region, offered, sold.get(region, 0), left.get(region, 0)))

@@ -71,7 +71,7 @@ def _one_by_one(session: Session, intent: Intent, strategy: Strategy) -> Placed:
     order_id, number = _ordered(session, session.execute(*insert_order(intent, cost)))
     if coupon is not None:
         _used(session, session.execute(*insert_usage(intent, coupon, order_id, cost)))
-    session.execute(*delete_cart(intent))
+    _require_cart(session.execute(*delete_cart(intent)))
     # As late as can be: from here to COMMIT others wait for the rows, and each exchange costs a round trip.
     reserved = _reserve_all(session, intent, strategy)
     for call in conclude(intent, order_id, reserved, coupon):
@@ -92,6 +92,7 @@ def _pipelined(session: Session, intent: Intent, strategy: Strategy) -> Placed:
     wanted = reservations(intent) if strategy is guarded else []
     answers = session.batch(first + wanted)
     order_id, number = _ordered(session, answers[0])
+    _require_cart(answers[1])
     reserved = (
         _reserve_rest(session, intent, answers[len(first) :]) if wanted else _reserve_all(session, intent, strategy)
     )
@@ -103,6 +104,12 @@ def _pipelined(session: Session, intent: Intent, strategy: Strategy) -> Placed:
     else:
         session.batch(rest, commit=True)
     return _placed(intent, order_id, number, cost, reserved)
+
+
+def _require_cart(removed: Rows) -> None:
+    """Undo the order of a cart that is there no more: another session has bought it, merged it, or let it expire."""
+    if not removed:
+        raise Business("cart_gone")
 
 
 def _placed(intent: Intent, order_id: UUID, number: str, cost: Amounts, reserved: Sequence[Reserved]) -> Placed:

@@ -35,6 +35,7 @@ _CONNECTED, _IN_ERROR = int(pq.ConnStatus.OK), int(pq.TransactionStatus.INERROR)
 _NAME_BYTES = 63
 """What PostgreSQL keeps of a name (NAMEDATALEN - 1)."""
 _LOST = "the connection is lost"
+_SILENT = "the server gave no answer"
 _NO_SUCH_STATEMENT = "26000"
 
 
@@ -151,7 +152,7 @@ class Wire:
             pg.consume_input()
         result = pg.get_result()
         if result is None:
-            raise psycopg.OperationalError("the server gave no answer")
+            raise psycopg.OperationalError(_SILENT)
         status = result.status
         if status not in _FINE:
             self._refuse(result)
@@ -194,8 +195,11 @@ class Wire:
                     raise psycopg.OperationalError(_LOST)
                 readable()
                 pg.consume_input()
-            # Between two results of a pipeline stands a None, which is there as soon as the first is.
-            result = pg.get_result() or self._result()
+            result = pg.get_result()
+            if result is None:
+                raise psycopg.OperationalError(_SILENT)
+            # Behind each result of a pipeline stands a None, which is there as soon as the result is.
+            pg.get_result()
             status = result.status
             if status not in _FINE:
                 self._abandon(result)
@@ -243,7 +247,7 @@ class Wire:
         """Return the next result of the exchange; each is followed by a None, but for that of the Sync."""
         result = self._next() or self._next()
         if result is None:
-            raise psycopg.OperationalError("the server gave no answer")
+            raise psycopg.OperationalError(_SILENT)
         return result
 
     def _end_pipeline(self) -> None:

@@ -22,7 +22,8 @@ WAIT_S = 60.0
 TIMED = frozenset({"test_stall", "test_tail", "test_verdict", "test_workers", "test_live_audit", "test_faults"})
 """Modules of real runs whose moments matter: on a machine that others use as well, one may come out otherwise once.
 
-Whether data is right is never a matter of time: test_strategies, the audits of workloads and strategies across a restart are not among them.
+Whether data is right is never a matter of time: test_strategies, the audits of workloads, and strategies across a restart
+are not among them.
 """
 
 

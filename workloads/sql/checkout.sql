@@ -80,6 +80,8 @@ UPDATE coupon_allotments
    AND NOT EXISTS (SELECT 1 FROM coupon_usages u
                     WHERE u.region = %(region)s::crdb_internal_region AND u.coupon_id = %(coupon_id)s::UUID
                       AND u.user_id = %(user_id)s::UUID)
+   AND EXISTS (SELECT 1 FROM coupons c
+                WHERE c.id = %(coupon_id)s::UUID AND c.is_active AND c.valid_from <= now() AND c.valid_until > now())
 RETURNING used
 
 -- name: insert_order

@@ -37,15 +37,18 @@ SELECT w.region::TEXT, sum(oi.quantity)::BIGINT
    AND o.created_at >= %(since)s::TIMESTAMPTZ AND o.status NOT IN ('cancelled', 'refunded')
  GROUP BY w.region
 
--- name: delivered_since
--- Units of an item that were delivered to each region's warehouses since the sale was prepared.
+-- name: added_since
+-- Units of an item that came to each region's shelves since the sale was prepared, less those that left them, other than by
+-- orders placed since: deliveries, what older orders gave back, what carts hold.
 -- params: product_id uuid, variant_key uuid, since timestamptz
-SELECT i.region::TEXT, sum(m.quantity)::BIGINT
+SELECT i.region::TEXT, sum(CASE m.movement_type WHEN 'reserved' THEN -m.quantity ELSE m.quantity END)::BIGINT
   FROM inventory i
   JOIN inventory_movements m ON m.region = i.region AND m.inventory_id = i.id
+  LEFT JOIN orders o ON o.region = m.reference_region AND o.id = m.reference_id
+                    AND m.reference_type IN ('order', 'return')
  WHERE i.product_id = %(product_id)s::UUID AND i.variant_key = %(variant_key)s::UUID
-   AND m.created_at >= %(since)s::TIMESTAMPTZ AND m.movement_type = 'in'
-   AND COALESCE(m.reference_type, '') <> 'return'
+   AND m.created_at >= %(since)s::TIMESTAMPTZ AND m.movement_type IN ('in', 'reserved', 'released')
+   AND (o.id IS NULL OR o.created_at < %(since)s::TIMESTAMPTZ)
  GROUP BY i.region
 
 -- name: server_time

@@ -28,7 +28,7 @@ SELECT w.region, %(product_id)s::UUID, %(variant_id)s::UUID, w.id,
                   LIMIT 1), 10)
   FROM warehouses w
  WHERE w.region = %(region)s::crdb_internal_region AND strpos(w.code, '/') > 0
-   AND split_part(w.code, '/', 2)::BIGINT <= %(bins)s::BIGINT
+   AND NULLIF(split_part(w.code, '/', 2), '')::BIGINT <= %(bins)s::BIGINT
     ON CONFLICT DO NOTHING
 
 -- name: take_from_bin
