@@ -118,8 +118,12 @@ class FlashSaleUser(Shopping):
         """One unit of what is on sale."""
         item = rng.choice(self.state.hot)
         self.view(item, rng)
-        done = self._buy({item: 1}, rng)
-        self.contend(f"{item.sku}@{self.region}", done)
+        done = None
+        try:
+            done = self._buy({item: 1}, rng)
+        finally:
+            # Also of a buyer who is cut off at the end of the run: who waits longest must not vanish.
+            self.contend(f"{item.sku}@{self.region}", done)
 
     def restock_hot(self, rng: Random) -> None:
         """More of everything on sale arrives in the region, in one transaction."""

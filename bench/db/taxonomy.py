@@ -83,7 +83,8 @@ def classify(sqlstate: str | None, message: str, *, at_commit: bool) -> Refusal:
     known = _BY_STATE.get(sqlstate or "")
     lost = sqlstate is None or sqlstate.startswith("08")
     refusal = known or Refusal("connection_lost" if lost else f"sqlstate_{sqlstate}", "reconnect" if lost else "fail")
-    if at_commit and refusal.action == "reconnect":
+    # A COMMIT that is cancelled may have been done: the server sends the same for one that was only waiting to say so.
+    if at_commit and (refusal.action == "reconnect" or sqlstate == "57014"):
         return Refusal(refusal.reason, "ambiguous")
     return refusal
 

@@ -159,8 +159,10 @@ class Wire:
         while pg.is_busy():
             readable()
             pg.consume_input()
-        if pg.get_result() is not None:
-            raise psycopg.NotSupportedError(f"'{prepared.name}' has more than one result")
+        second = pg.get_result()
+        if second is not None:
+            # Outside BEGIN the statement is committed at Sync, and may be refused there, after its answer.
+            self._refuse(second)
         self._idle = True
         return self._load(result) if status == _TUPLES else []
 
@@ -251,10 +253,15 @@ class Wire:
         return result
 
     def _end_pipeline(self) -> None:
-        while self._result().status != _SYNC:
-            pass
+        """Read up to the answer to Sync; raises what was refused on the way: outside BEGIN, Sync is the commit."""
+        refused = None
+        while (result := self._result()).status != _SYNC:
+            if result.status == _ERROR and refused is None:
+                refused = result
         self._pg.exit_pipeline_mode()
         self._idle = True
+        if refused is not None:
+            raise self._error(refused)
 
     def _refuse(self, result: Any) -> None:
         """Raise what the server refused, once the rest of its answer is read."""
@@ -271,7 +278,7 @@ class Wire:
         """Raise what the server refused in a pipeline, once all that it skipped is read."""
         self._check(result)
         error = self._error(result)
-        with suppress(psycopg.OperationalError):
+        with suppress(psycopg.Error):
             self._end_pipeline()
         raise error
 

@@ -196,7 +196,11 @@ class ShopUser(locust.User):
             done = self._retrier.run(transaction, rng)
         except gevent.GreenletExit:
             # Stopped at the end of the run: it counts as at least this long, it does not vanish.
-            self._record(name, Done("unfinished", "failure", 1, started, time.perf_counter_ns()), transaction.key)
+            self._record(
+                name,
+                Done("unfinished", "failure", len(self._reasons) + 1, started, time.perf_counter_ns()),
+                transaction.key,
+            )
             raise
         self._record(name, done, transaction.key)
         if done.outcome == COMMIT_UNKNOWN:

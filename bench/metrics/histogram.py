@@ -16,6 +16,7 @@ import numpy.typing as npt
 
 SUB_BUCKETS = 1024
 RELATIVE_ERROR = 1 / (2 * SUB_BUCKETS)
+_ROUNDING = 1e-12
 _HEADER = struct.Struct("<IqQqq")
 
 Ints = npt.NDArray[np.int64]
@@ -90,7 +91,8 @@ class Histogram:
         total = self.count
         if not total:
             return None
-        rank = max(1, int(np.ceil(percent / 100 * total)))
+        # Less than a sample in a billion: 99.9 / 100 * 1000 is a little more than 999, and its rank is 999 all the same.
+        rank = max(1, int(np.ceil(percent / 100 * total - _ROUNDING * total)))
         if rank >= total:
             return float(self.max_ns)
         position = int(np.searchsorted(np.cumsum(self.counts), rank))

@@ -15,10 +15,11 @@ from bench.stats.records import Latency, Summary
 class BakeoffRow:
     """What one strategy did at one isolation level.
 
-    ``goodput_per_s`` is units sold per second, from the opening until the last unit offered was sold or else to the end of
-    the measured time.  ``undersold`` counts units left over although buyers of the item were refused.  ``buyer`` is the
-    response time of the sessions that came for the sale.  ``inversions`` is 0 for a queue and 0.5 for a lottery;
-    ``region_p`` is how likely regions treated alike are to differ as much.  ``blast_p99`` is what the sale did to the others.
+    ``goodput_per_s`` is buyers served per second, from the opening until the last unit offered was sold or else to the end
+    of the measured time; what is sold while the run drains is not in it.  ``undersold`` counts units left over although
+    buyers of the item were refused.  ``buyer`` is the response time of the sessions that came for the sale.
+    ``inversions`` is 0 for a queue and 0.5 for a lottery; ``region_p`` is how likely regions treated alike are to differ as
+    much.  ``blast_p99`` is what the sale did to the others.
     """
 
     strategy: str
@@ -64,7 +65,7 @@ def bakeoff_row(
         sold=sum(row.sold for row in summary.stock),
         oversold=summary.oversold,
         undersold=undersold(summary.stock, contenders),
-        goodput_per_s=_goodput(summary),
+        goodput_per_s=_goodput(summary, contenders),
         buyer=max(buyers, key=lambda group: group.count).response if buyers else None,
         retries_per_commit=None if attempts is None else attempts - 1,
         served_by_region=tuple((r.region, r.served / r.wanted) for r in fair.rows if r.region and r.wanted)
@@ -94,14 +95,15 @@ def ranked(rows: Iterable[BakeoffRow]) -> list[BakeoffRow]:
     return sorted(rows, key=lambda row: (not row.is_correct, -(row.goodput_per_s or 0.0), row.strategy, row.isolation))
 
 
-def _goodput(summary: Summary) -> float | None:
+def _goodput(summary: Summary, contenders: Sequence[Contender]) -> float | None:
     if not summary.stock:
         return None
-    sold = sum(row.sold for row in summary.stock)
+    opened = summary.t0_s or 0.0
     ends = [row.sold_out_after_s for row in summary.stock]
     if all(end is not None for end in ends):
-        lasted = max(end for end in ends if end is not None)
+        closed = opened + max(end for end in ends if end is not None)
     else:
         last = max((phase.end_s for phase in summary.phases if phase.measured), default=0.0)
-        lasted = (last if summary.end_s is None else min(last, summary.end_s)) - (summary.t0_s or 0.0)
-    return sold / lasted if lasted > 0 else None
+        closed = last if summary.end_s is None else min(last, summary.end_s)
+    sold = sum(buyer.outcome == "ok" and buyer.ended_s <= closed for buyer in contenders)
+    return sold / (closed - opened) if closed > opened else None

@@ -110,7 +110,7 @@ def test_a_connection_that_is_refused_has_words_only(message: str, reason: str) 
         ("40003", "result is ambiguous: error=rpc error", False, "statement_completion_unknown", "ambiguous"),
         ("40003", "result is ambiguous", True, "statement_completion_unknown", "ambiguous"),
         ("57014", "canceling statement due to statement timeout", False, "query_canceled", "fail"),
-        ("57014", "query execution canceled due to statement timeout", True, "query_canceled", "fail"),
+        ("57014", "query execution canceled due to statement timeout", True, "query_canceled", "ambiguous"),
         ("57P01", "terminating connection due to administrator command", False, "admin_shutdown", "reconnect"),
         ("57P01", "terminating connection due to administrator command", True, "admin_shutdown", "ambiguous"),
         ("57P01", "server is shutting down", False, "admin_shutdown", "reconnect"),

@@ -171,6 +171,23 @@ def test_a_batch_is_one_transaction_and_skips_what_follows_an_error(connection: 
     assert wire.execute(read) == [(1,), (2,)]
 
 
+def test_what_is_refused_at_the_end_of_an_exchange_is_an_error(connection: Connection, tmp_path: Path) -> None:
+    """Outside BEGIN an exchange commits at its end: there a deferred constraint is checked, after the statement's answer."""
+    connection.execute("CREATE TABLE one (a INT, CONSTRAINT once UNIQUE (a) DEFERRABLE INITIALLY DEFERRED)")
+    connection.execute("INSERT INTO one VALUES (1)")
+    catalogue = statements(
+        tmp_path, "-- name: put\n-- A row.\n-- params: a bigint\nINSERT INTO one VALUES (%(a)s::BIGINT) RETURNING a"
+    )
+    put, wire = Prepared.of(catalogue["put"]), Wire(connection)
+    for _ in range(2):
+        # Its first use travels as a batch, with its Parse, its second by itself.
+        with pytest.raises(psycopg.errors.UniqueViolation):
+            wire.execute(put, {"a": 1})
+        assert wire.is_usable
+    assert wire.execute(put, {"a": 2}) == [(2,)]
+    assert connection.execute("SELECT count(*) FROM one").fetchall() == [(2,)]
+
+
 def test_much_data_both_ways(connection: Connection, tmp_path: Path) -> None:
     """More than the sockets' buffers hold, also where the server answers while it is still being sent to."""
     text = (

@@ -27,6 +27,15 @@ def kaplan_meier(answered, censored, percent):
     return None
 
 
+@pytest.mark.parametrize("thousands", [1, 2, 3, 7, 20])
+def test_a_percentile_that_falls_on_a_whole_rank_is_that_rank(thousands):
+    """99.9 / 100 * 1000 is a little more than 999 in floating point."""
+    slow = thousands
+    histogram = times(*[1.0] * (1000 * thousands - slow), *[5000.0] * slow)
+    assert histogram.percentile_ms(99.9) == pytest.approx(1.0, rel=1e-3)
+    assert histogram.percentile_ms(99.95) == 5000.0
+
+
 @pytest.mark.parametrize("seed", range(20))
 def test_without_anything_censored_it_is_the_nearest_rank_to_the_bit(seed):
     rng = np.random.default_rng(seed)
@@ -36,7 +45,7 @@ def test_without_anything_censored_it_is_the_nearest_rank_to_the_bit(seed):
     for percent in PERCENTS:
         found = Times(histogram).percentile(percent)
         assert found == Reading(histogram.percentile_ms(percent))
-        exact = ranked[max(1, math.ceil(percent / 100 * len(ranked))) - 1] / 1e6
+        exact = ranked[max(1, math.ceil(round(percent * len(ranked) / 100, 6))) - 1] / 1e6
         assert found.ms == pytest.approx(exact, rel=0.0006)
     latency = Latency.of(histogram)
     assert (latency.censored, latency.at_least) == (0, ())
