@@ -197,7 +197,7 @@ def test_percentiles_of_merged_frames_are_those_of_the_pooled_samples(tmp_path: 
         (cell,) = run.cells
     assert cell.count == len(pooled)
     for percent in (1, 10, 25, 50, 75, 90, 95, 99, 99.9, 99.99, 100):
-        exact = ordered[max(0, int(np.ceil(percent / 100 * len(ordered))) - 1)]
+        exact = ordered[max(0, int(np.ceil(round(percent * len(ordered) / 100, 6))) - 1)]
         assert cell.response.percentile_ns(percent) == pytest.approx(exact, rel=0.001)
         assert cell.service.percentile_ns(percent) == pytest.approx(exact // 2, rel=0.001)
 
