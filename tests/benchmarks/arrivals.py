@@ -16,7 +16,7 @@ from statistics import median
 from typing import Any, ClassVar
 
 import psycopg
-from common import database
+from common import awake, database
 
 QUANTILES = (50.0, 99.0, 99.9)
 REGIONS = ("us-east", "us-west", "eu-west", "asia-pac")
@@ -156,6 +156,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--url", help="a PostgreSQL on this machine; default: an embedded one")
     parser.add_argument("--pin", choices=("no", "yes", "both"), default="both", help="server and client on a core each")
+    parser.add_argument("--awake", action="store_true", help="keep the cores from halting")
     parser.add_argument("--only", choices=("floor", "engine"), help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.only == "floor":
@@ -166,7 +167,7 @@ def main() -> None:
         return
     common = ["--rate", str(options.rate), "--seconds", str(options.seconds), "--users", str(options.users)]
     print(f"{options.rate:g} arrivals/s, {options.seconds:g} s, {options.rounds} rounds, {os.cpu_count()} cores; ms")
-    with database(options.url) as url:
+    with awake(options.awake), database(options.url) as url:
         for pinned in {"no": (False,), "yes": (True,), "both": (False, True)}[options.pin]:
             if pinned:
                 pin_server(url, 0)

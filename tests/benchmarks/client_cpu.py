@@ -13,15 +13,15 @@ import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
-from contextlib import closing
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from datetime import date
 from pathlib import Path
 from statistics import median
 from typing import Any
 
 import psycopg
-from common import cpu_s, database
+from common import awake, cpu_s, database
 
 from bench.cli.preparing import SERVER_SETTINGS
 from bench.data.blocks import DataSet
@@ -170,21 +170,31 @@ def show(figures: Mapping[str, Sequence[tuple[float, int]]], seconds: int) -> No
         print(f"{TITLES[way]:<44} {cost:>20} {ratio:>20} {median(sent for _, sent in rounds) / seconds:>13,.0f}")
 
 
+@contextmanager
+def _on_cpu(cpu: int) -> Iterator[None]:
+    """Bind the server, and this process while it waits; clients move to the other CPU."""
+    before = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {cpu})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, before)
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--seconds", type=int, default=4)
     parser.add_argument("--ways", default=",".join(WAYS), help=f"of {', '.join(WAYS)}; pgbench is always among them")
+    parser.add_argument("--awake", action="store_true", help="keep the cores from halting")
     options = parser.parse_args()
     if shutil.which("pgbench") is None:
         sys.exit("there is no pgbench on PATH to compare with (Debian: apt install postgresql-contrib)")
     ways = ["pgbench", *(way for way in options.ways.split(",") if way != "pgbench")]
-    # The server, and this process while it waits; clients move to the other CPU.
-    os.sched_setaffinity(0, {0})
     spec = SeedSpec("tiny", 1, date(2026, 11, 1), REGIONS)
     statements = Catalogue.load([read_package("bench.workloads", "sql")], "postgres")
     figures: dict[str, list[tuple[float, int]]] = {way: [] for way in ways}
-    with database(None, SETTINGS) as url, tempfile.TemporaryDirectory() as folder:
+    with awake(options.awake), _on_cpu(0), database(None, SETTINGS) as url, tempfile.TemporaryDirectory() as folder:
         load(dict.fromkeys(REGIONS, url), load_schema("pg", REGIONS, spec.as_of), DataSet(spec), LoadOptions(1, 1))
         with closing(psycopg.connect(url, autocommit=True)) as connection:
             variables = prepare(connection)

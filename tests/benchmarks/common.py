@@ -2,10 +2,12 @@
 
 import os
 import shutil
+import subprocess
+import sys
 import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import psycopg
@@ -46,3 +48,28 @@ def _scratch(url: str) -> Iterator[str]:
 def cpu_s(pid: int) -> float:
     """Return the CPU seconds that a process on this machine has used; to the nanosecond, where /proc/<pid>/stat has ticks."""
     return int(Path(f"/proc/{pid}/schedstat").read_text().split()[0]) / 1e9
+
+
+@contextmanager
+def awake(wanted: bool = True) -> Iterator[None]:
+    """Keep every core from halting, by a loop on each that runs only while nothing else wants to.
+
+    On a virtual machine a halted core is the host's to give back: waking up takes 30 µs of a client's CPU time and now and then
+    milliseconds, and a benchmark of short work measures little else.  A kernel does the same by itself with ``idle=poll``.
+    """
+    with ExitStack() as stack:
+        for cpu in os.sched_getaffinity(0) if wanted else ():
+            loop = stack.enter_context(subprocess.Popen([sys.executable, "-c", _LOOP, str(cpu)]))
+            stack.callback(loop.kill)
+        yield
+
+
+_LOOP = """
+import os, sys
+os.sched_setaffinity(0, {int(sys.argv[1])})
+os.sched_setscheduler(0, os.SCHED_IDLE, os.sched_param(0))
+parent = os.getppid()
+while os.getppid() == parent:
+    for _ in range(100_000):
+        pass
+"""
