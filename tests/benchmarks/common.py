@@ -54,8 +54,8 @@ def cpu_s(pid: int) -> float:
 def awake(wanted: bool = True) -> Iterator[None]:
     """Keep every core from halting, by a loop on each that runs only while nothing else wants to.
 
-    On a virtual machine a halted core is the host's to give back: waking up takes 30 µs of a client's CPU time and now and then
-    milliseconds, and a benchmark of short work measures little else.  A kernel does the same by itself with ``idle=poll``.
+    On a virtual machine a halted core is the host's to give back: waking up takes 30 µs of a client's CPU time and now and
+    then milliseconds, and a benchmark of short work measures little else.  ``idle=poll`` does the same for a kernel.
     """
     with ExitStack() as stack:
         for cpu in os.sched_getaffinity(0) if wanted else ():
