@@ -142,6 +142,7 @@ def note(url: str, key: str, value: str) -> None:
         connection.execute("UPDATE shopbench_meta SET value = %s WHERE key = %s", (value, key))
 
 
+@pytest.mark.slow
 def test_a_seeded_database_in_the_wrong_state(bench: Bench, seeded: str) -> None:
     """One seeding serves: regions, an unfinished load, another version, damage, a second seeding."""
     where = place(seeded)

@@ -108,6 +108,7 @@ def test_fresh_replaces_what_bench_made(bench: Bench, seeded: str):
     assert "removing  the schema" in done.stderr
 
 
+@pytest.mark.slow
 def test_an_interrupted_removal_is_not_taken_for_a_load(bench: Bench, seeded: str):
     with psycopg.connect(seeded) as connection:
         connection.execute("UPDATE shopbench_meta SET value = 'removing' WHERE key = 'state'")
@@ -144,6 +145,7 @@ def test_a_url_that_cannot_be_read_is_not_repeated(bench: Bench, url: str):
     assert "s3c" not in "".join(lines)
 
 
+@pytest.mark.slow
 def test_a_choice_of_tables(bench: Bench, fresh_database: str):
     done = bench("seed", "--url", fresh_database, *TINY, "--only", "cart_items")
     filled = {table for table, (rows, _) in table_of(done).items() if rows} - {"total"}
@@ -170,6 +172,7 @@ def test_bad_options(bench: Bench, arguments: tuple[str, ...], message: str):
     assert error_of(bench("seed", *TINY, *arguments), 2)[0] == message
 
 
+@pytest.mark.slow
 def test_bars_on_a_terminal(home: Path, tmp_path: Path, fresh_database: str):
     ours, theirs = pty.openpty()
     process = subprocess.Popen(

@@ -201,6 +201,7 @@ def test_another_variant_rewrites_the_scripts_only(exported: Path, target: Path)
     assert "LOCALITY" not in (target / "cockroach/schema.sql").read_text()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("processes", [1, 2])
 def test_an_export_that_was_killed_is_finished(exported: Path, target: Path, processes: int, tmp_path: Path):
     script = tmp_path / "export.py"
