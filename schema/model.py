@@ -74,6 +74,7 @@ ADDED_INDEXES = (
     Index("idx_coupon_usages_order", "coupon_usages", "region, order_id"),
     Index("idx_product_reviews_product", "product_reviews", "product_id, created_at DESC", "is_approved"),
     Index("idx_product_reviews_user", "product_reviews", "region, user_id"),
+    Index("idx_product_reviews_pending", "product_reviews", "region, created_at", "NOT is_approved"),
 )
 
 VIEWS = (

@@ -109,7 +109,7 @@ class BackOffice(ShopUser):
         """Change the price of something popular."""
         item, factor = self.state.world.popular_item(rng), rng.choice(PRICE_FACTORS)
         params = {"product_id": item.product_id, "variant_id": item.variant_id}
-        read = Transaction(lambda session: session.execute("price_of_item", params), explicit=False)
+        read = Transaction(lambda session: session.execute("price_of_item", params), explicit=False, repeatable=True)
         seen = self.transact("read_price", read, rng)
         if seen.value:
             self.transact("change_price", jobs.change_price(item, factor, seen.value[0]), rng)
@@ -136,7 +136,7 @@ class BackOffice(ShopUser):
         """Refresh each view, outside any transaction."""
         for view in jobs.VIEWS:
             name = f"refresh_{view}"
-            self.transact(name, Transaction(jobs.statement(name), explicit=False), rng)
+            self.transact(name, Transaction(jobs.statement(name), explicit=False, repeatable=True), rng)
 
     def read_reports(self, rng: Random) -> None:
         """Sales by day, the last hours, and the products that earned most."""
@@ -146,7 +146,7 @@ class BackOffice(ShopUser):
         self._report("report_products", {"count": rows}, rng)
 
     def _report(self, name: str, params: Mapping[str, Any], rng: Random) -> None:
-        self.transact(name, Transaction(jobs.statement(name, params), explicit=False), rng)
+        self.transact(name, Transaction(jobs.statement(name, params), explicit=False, repeatable=True), rng)
 
     def _until_done(self, name: str, job: Transaction, rng: Random) -> None:
         for _ in range(self._batches.batches_per_session):

@@ -74,8 +74,8 @@ class Browsing(ShopUser):
         return done.value or []
 
     def read(self, name: str, body: Body, rng: Random) -> Done:
-        """Run statements that read, each on its own."""
-        return self.transact(name, Transaction(body, explicit=False), rng)
+        """Run statements, each on its own, that read or do no harm when done twice."""
+        return self.transact(name, Transaction(body, explicit=False, repeatable=True), rng)
 
 
 def home(region: str, cache: Cache | None) -> Body:

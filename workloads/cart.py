@@ -93,6 +93,7 @@ class Carting(CheckingOut):
                 self.view(item, rng)
             quantity = rng.choice((1, 1, 1, 2))
             hold_s = self.state.settings.hold_s if rng.random() < share else 0
+            # Looking could not tell this line's units from those of another session of the same user.
             added = Transaction(add_line(self.region, cart_id, item, quantity, hold_s))
             self.transact("add_line", added, rng)
         return items
@@ -108,11 +109,12 @@ class Carting(CheckingOut):
     def change_quantity(self, cart_id: UUID, item: Item, quantity: int, rng: Random) -> None:
         """Want another number of something."""
         hold_s = self.state.settings.hold_s
-        self.transact("change_quantity", Transaction(change_line(self.region, cart_id, item, quantity, hold_s)), rng)
+        change = Transaction(change_line(self.region, cart_id, item, quantity, hold_s), repeatable=True)
+        self.transact("change_quantity", change, rng)
 
     def remove(self, cart_id: UUID, item: Item, rng: Random) -> None:
         """Want something no more."""
-        self.transact("remove_line", Transaction(remove_line(self.region, cart_id, item)), rng)
+        self.transact("remove_line", remove_line(self.region, cart_id, item), rng)
 
     def try_coupon(self, cart_id: UUID, shopper: Shopper, rng: Random) -> None:
         """Type a coupon's code, right or not, and see what it would give."""
@@ -173,19 +175,25 @@ def change_line(region: str, cart_id: UUID, item: Item, quantity: int, hold_s: i
     return body
 
 
-def remove_line(region: str, cart_id: UUID, item: Item) -> Body:
-    """Take a line out; what it held goes back on the shelf."""
+def remove_line(region: str, cart_id: UUID, item: Item) -> Transaction:
+    """Return the transaction that takes a line out; what it held goes back on the shelf."""
     where = {"region": region, "cart_id": cart_id}
     params = {**where, "product_id": item.product_id, "variant_key": item.variant_key}
 
-    def body(session: Session) -> None:
+    def body(session: Session) -> bool:
         _touch(session, where)
         if session.execute("remove_cart_item", params):
-            return
+            return True
         if not let_go(session, region, cart_id, item) or not session.execute("remove_cart_item", params):
             raise Business("no_such_line")
+        return True
 
-    return body
+    def resolve(session: Session) -> bool | None:
+        # It was there, else the answer would have been no_such_line, and no COMMIT sent.
+        rows = session.execute("view_cart", where)
+        return None if (item.product_id, item.variant_id) in {row[:2] for row in rows} else True
+
+    return Transaction(body, resolve=resolve)
 
 
 def _touch(session: Session, where: Mapping[str, Any]) -> None:

@@ -28,22 +28,29 @@ class CheckingOut(Browsing):
 
     def fill_cart(self, shopper: Shopper, wanted: Mapping[Item, int], rng: Random) -> UUID | None:
         """Put items into a new cart and return it, or None when that failed."""
+        carts: list[UUID] = []  # one of each attempt
 
         def body(session: Session) -> UUID:
             cart_id: UUID = session.execute("create_cart", {"region": self.region, "user_id": shopper.id})[0][0]
+            carts.append(cart_id)
             for item, quantity in wanted.items():
                 params = {"region": self.region, "cart_id": cart_id, "product_id": item.product_id}
                 session.execute("add_cart_item", {**params, "variant_id": item.variant_id, "quantity": quantity})
             return cart_id
 
-        done = self.transact("add_to_cart", Transaction(body), rng)
+        def resolve(session: Session) -> UUID | None:
+            for cart_id in carts:
+                if session.execute("view_cart", {"region": self.region, "cart_id": cart_id}):
+                    return cart_id
+            return None
+
+        done = self.transact("add_to_cart", Transaction(body, resolve=resolve), rng)
         return done.value if done.kind == OK else None
 
     def check_out(self, shopper: Shopper, cart_id: UUID, rng: Random) -> Done | None:
         """View the cart and buy it; the order goes into the journal once the server has acknowledged it."""
         where = {"region": self.region, "cart_id": cart_id}
-        view = Transaction(lambda session: session.execute("view_cart", where), explicit=False)
-        seen = self.transact("view_cart", view, rng)
+        seen = self.read("view_cart", lambda session: session.execute("view_cart", where), rng)
         if not seen.value:
             return None
         intent = self._intent(shopper, cart_id, tuple(map(Line._make, seen.value)), rng)

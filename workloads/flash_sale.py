@@ -116,14 +116,19 @@ class FlashSaleUser(Shopping):
 
     def buy_hot(self, rng: Random) -> None:
         """One unit of what is on sale."""
-        item = rng.choice(self.state.hot)
+        item = _wanted(self.state, rng)
         self.view(item, rng)
         done = None
         try:
             done = self._buy({item: 1}, rng)
         finally:
             # Also of a buyer who is cut off at the end of the run: who waits longest must not vanish.
-            self.contend(f"{item.sku}@{self.region}", done)
+            self.contend(_key(item, self.region), done)
+
+    @classmethod
+    def wish(cls, state: State, region: str, session: str, rng: Random) -> str | None:
+        """Return what a buyer would have come for; a delivery competes with nobody."""
+        return _key(_wanted(state, rng), region) if session == "buy" else None
 
     def restock_hot(self, rng: Random) -> None:
         """More of everything on sale arrives in the region, in one transaction."""
@@ -154,7 +159,17 @@ class FlashSaleUser(Shopping):
         return tuple(rows)
 
 
+def _wanted(state: State, rng: Random) -> Item:
+    """Return what a buyer has come for: the first that is drawn of a session's random numbers."""
+    return rng.choice(state.hot)
+
+
+def _key(item: Item, region: str) -> str:
+    return f"{item.sku}@{region}"
+
+
 def _stock_row(item: Item, region: str, offered: int, sold: Any, left: int) -> StockRow:
     units = int(sold)
     beyond = max(0, units - offered)
-    return StockRow(item.name, str(item.product_id), region, offered, units, beyond, left, None, item.sku)
+    variant = str(item.variant_id) if item.variant_id else None
+    return StockRow(item.name, str(item.product_id), region, offered, units, beyond, left, None, item.sku, variant)

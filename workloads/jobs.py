@@ -24,7 +24,7 @@ _ORDERED = Move("", "", incoming=1)
 
 def _batch(body: Callable[[Session], int]) -> Transaction:
     """Return a transaction whose value is the number of rows worked on; ``nothing_to_do`` where there were none."""
-    return Transaction(lambda session: body(session) or Outcome(NOTHING, 0))
+    return Transaction(lambda session: body(session) or Outcome(NOTHING, 0), repeatable=True)
 
 
 def process_orders(region: str, count: int) -> Transaction:
@@ -97,7 +97,7 @@ def change_price(item: Item, factor: Decimal, seen: tuple[Decimal, Decimal | Non
             session.execute("set_product_price", {"product_id": item.product_id, "price": price})
         return price
 
-    return Transaction(body)
+    return Transaction(body, repeatable=True)
 
 
 def _priced(price: Decimal) -> Decimal:
@@ -119,7 +119,7 @@ def refresh_cart_prices(region: str, after: UUID, age_s: int, count: int) -> Tra
             session.execute(statement, {"region": region, "ids": ids})
         return ids[-1]
 
-    return Transaction(body)
+    return Transaction(body, repeatable=True)
 
 
 def expire_carts(region: str, count: int) -> Transaction:

@@ -51,7 +51,7 @@ class Returning(ShopUser):
             found = [order_id for (order_id,) in session.execute("latest_orders", params)]
             return found or Outcome("nothing_to_do")
 
-        done = self.transact("find_order_to_return", Transaction(body, explicit=False), rng)
+        done = self.transact("find_order_to_return", Transaction(body, explicit=False, repeatable=True), rng)
         return rng.choice(done.value) if done.kind == OK else None
 
 

@@ -8,7 +8,7 @@ from bench.cli.auditing import RUN_NOTE
 from bench.cli.preparing import Prepared
 from bench.db.admin import Admin
 from bench.db.connection import DriverError, connect
-from bench.load.engine import gateway_connector
+from bench.load.gateways import gateway_connector
 from bench.scenario.model import Scenario
 
 

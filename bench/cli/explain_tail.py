@@ -83,7 +83,7 @@ def _sample(sample: SlowSample) -> Iterator[str]:
     )
     statements = sorted(sample.statements, key=lambda item: -item[1])[:STATEMENTS_SHOWN]
     parts = [("late generator", sample.dispatch_ms), ("wait for a user", sample.wait_ms)]
-    parts += [*statements, ("back-off", sample.backoff_ms)]
+    parts += [*((name, ms) for name, ms, *_ in statements), ("back-off", sample.backoff_ms)]
     spent = ", ".join(f"{name} {format_ms(ms)}" for name, ms in parts if ms >= 0.05)
     attempts = f"; {sample.attempts} attempts ({', '.join(sample.reasons)})" if sample.reasons else ""
     yield f"{'':11}{spent}{attempts}"

@@ -16,6 +16,7 @@ from bench.metrics.recorder import Recorder
 from bench.units import NS_PER_S
 
 APPLICATION = "shopbench-audit"
+CANCEL_WITHIN_S = 2.0
 ONE_CORE = ("max_parallel_workers_per_gather=0",)
 """For PostgreSQL: an audit beside the load may take long, and not several cores."""
 COCKROACH_DELAY_S = 6.0
@@ -103,5 +104,6 @@ class LiveAuditor:
             return
         with suppress(DriverError):
             # Else the server would work on an answer that nobody waits for, beside the audit after the run.
-            connection.cancel()
+            # Never ``cancel``: it waits for the server's answer with the whole process, and a frozen server gives none.
+            connection.cancel_safe(timeout=CANCEL_WITHIN_S)
         connection.close()

@@ -165,8 +165,9 @@ def _settings(scenario: Scenario, user_class: type[ShopUser], changes: Mapping[s
     return settings
 
 
-def refit(plan: ResolvedPlan, regions: tuple[str, ...]) -> ResolvedPlan:
-    """Return the plan for other regions, with its arrivals drawn anew for them."""
+def refit(plan: ResolvedPlan, regions: tuple[str, ...], distance_ms: Mapping[str, float]) -> ResolvedPlan:
+    """Return the plan for a target's regions, with its arrivals drawn for them, and for the distance emulated there."""
     scenario = _overlaid(plan.scenario, Overrides(regions=regions))
+    scenario = scenario.model_copy(update={"distance_ms": dict(distance_ms)})
     schedule, pool = make_schedule(scenario, scenario.seed), size_pool(scenario, plan.user_class.exchanges)
     return replace(plan, scenario=scenario, schedule=schedule, pool=pool)

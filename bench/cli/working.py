@@ -14,7 +14,8 @@ from bench.cli.statements import run_catalogue
 from bench.db.connection import open_or_explain
 from bench.db.session import Effects, Session
 from bench.errors import UsageError
-from bench.load.engine import Plan, gateway_connector
+from bench.load.gateways import gateway_connector
+from bench.load.plan import Plan
 from bench.load.user import Setup
 from bench.load.waiting import install_native_wait, prove_concurrency
 from bench.scenario.model import Scenario

@@ -1,8 +1,9 @@
 """The one retry loop: around the whole transaction, with the same inputs each time.
 
 A conflict is retried after a full-jitter back-off (sleep a uniform share of base · 2^n, capped; Brooker, "Exponential
-Backoff And Jitter", AWS Architecture Blog, 2015).  A connection lost while COMMIT is unanswered leaves the outcome unknown:
-the caller's ``resolve`` looks it up before anything is repeated.
+Backoff And Jitter", AWS Architecture Blog, 2015).  A connection lost while COMMIT is unanswered leaves the outcome unknown,
+and so does one lost in a statement outside BEGIN: the caller's ``resolve`` looks it up before anything is repeated.  What
+cannot be looked up is repeated only where the caller says that twice does no harm; else it ends as ``commit_unknown``.
 
 While there is no server, attempts fail in microseconds: they would be used up long before a restart is over.  So only
 conflicts count against the number of attempts.  Without a connection the loop goes on until the budget of time is spent,
@@ -16,7 +17,7 @@ from typing import Any, NamedTuple, Protocol
 
 import psycopg
 
-from bench.db.session import Effects, Session
+from bench.db.session import CONNECT, Effects, Session
 from bench.db.taxonomy import Refusal
 from bench.errors import TargetError
 from bench.metrics.frame import COMMIT_UNKNOWN, OutcomeKind
@@ -25,6 +26,8 @@ from bench.units import NS_PER_S
 OK = "ok"
 _LOST = ("reconnect", "ambiguous")
 """Actions on a connection that is gone."""
+_UNDONE = Refusal("undone", "fail")
+"""What a business no does to the transaction."""
 _DOUBLINGS = 30
 """Beyond any cap; without an end, two to the power of the attempt would become too large for a number."""
 
@@ -103,12 +106,19 @@ class Transaction(NamedTuple):
     body: Body
     explicit: bool = True
     resolve: Body | None = None
-    """Returns the body's value when the earlier COMMIT turns out to have happened, else None."""
+    """Returns the body's value when an earlier attempt turns out to have happened, else None."""
     key: str = ""
     """What it contends for, such as the SKU of a hot item: retries are kept by it, or by ``session.key`` where the body
     sets that to something narrower."""
     pipelined: bool = False
     """Whether BEGIN travels with the body's first statement, and the body may commit with its last batch."""
+    repeatable: bool = False
+    """Whether twice does no harm, so that nobody has to know if it happened: what only reads, or finds its work done."""
+
+    @property
+    def may_go_on_unknown(self) -> bool:
+        """Whether there may be another attempt while an earlier one may have happened."""
+        return self.repeatable or self.resolve is not None
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,27 +165,31 @@ class Retrier:
             attempts += 1
             began = clock()
             committed = False
+            no: str | None = None
             try:
                 value = self._attempt(transaction, unknown)
                 committed = True
                 return _done(value, attempts, started, clock())
-            except Business as no:
-                self.session.rollback()
-                return Done(no.outcome, "business", attempts, started, clock())
+            except Business as answer:
+                no, refusal = answer.outcome, _UNDONE
             except Conflict as conflict:
                 refusal = Refusal(conflict.reason, "retry")
                 unknown = unknown or conflict.may_be_done
             except psycopg.Error as error:
                 if _is_ours(error):
                     raise
-                refusal = self.session.refusal(error)
+                refusal = self._meaning(error, transaction)
                 self._spoilt(refusal, error)
             finally:
                 self.observer.attempt(began, clock(), committed)
+            # Not part of the attempt, whatever ended it.
             self._clear(refusal)
+            if no is not None:
+                return Done(no, "business", attempts, started, clock())
             unknown = unknown or refusal.action == "ambiguous"
             tally.add(refusal)
-            pause = self._pause(refusal, tally, deadline, rng)
+            is_over = unknown and not transaction.may_go_on_unknown
+            pause = None if is_over else self._pause(refusal, tally, deadline, rng)
             wasted = clock() - began + int((pause or 0.0) * NS_PER_S)
             self.observer.retry(self.session.current, refusal.reason, wasted, self.session.key)
             if pause is None:
@@ -188,7 +202,7 @@ class Retrier:
     def _look_once_more(self, transaction: Transaction, refusal: Refusal) -> tuple[str, Any]:
         """Return what an unknown COMMIT left behind before the transaction is given up, else how it is to be counted."""
         if transaction.resolve is None:
-            return refusal.reason, None
+            return refusal.reason if transaction.repeatable else COMMIT_UNKNOWN, None
         try:
             return refusal.reason, transaction.resolve(self.session)
         except psycopg.Error:
@@ -209,6 +223,14 @@ class Retrier:
         if not session.is_committed:
             session.commit()
         return value
+
+    def _meaning(self, error: psycopg.Error, transaction: Transaction) -> Refusal:
+        refusal = self.session.refusal(error)
+        is_own_commit = not transaction.explicit and self.session.current != CONNECT
+        if is_own_commit and refusal.action == "reconnect" and not transaction.repeatable:
+            # Outside BEGIN the server commits with the statement: it may have done so before it could answer.
+            return Refusal(refusal.reason, "ambiguous")
+        return refusal
 
     def _clear(self, refusal: Refusal) -> None:
         if refusal.action in _LOST:

@@ -5,89 +5,38 @@ to milliseconds and know neither intended starts nor attempts.  A run of one pro
 several each worker has one and a coordinator tells it when to begin (``play``).
 """
 
-import logging
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import partial
-from itertools import cycle
-from typing import Any, Literal, Protocol
+from typing import Any
 
 import gevent
 from gevent.event import Event as Signal
-from gevent.lock import Semaphore
 
-from bench.db.connection import Connection, connect
-from bench.db.dialects import dialect_of
-from bench.db.retry import RetryPolicy
-from bench.db.session import Effects, Session
-from bench.errors import BenchError, TargetError
+from bench.errors import TargetError
 from bench.load import locust
 from bench.load.beside import Companion
-from bench.load.clock import WallClock, alarm
+from bench.load.clock import alarm
+from bench.load.framing import FrameSink, FrameWriter, Silence
+from bench.load.gateways import connect_error
 from bench.load.health import Health
+from bench.load.plan import Ended, Plan, Status, marks
+from bench.load.seats import Seats, hush_locust
 from bench.load.sidelines import ServerObserver, Sidelines
 from bench.load.sources import ClosedSource, OpenSource
-from bench.load.user import Equipment, ShopUser
+from bench.load.user import ShopUser
 from bench.load.web import WebPage
+from bench.load.wishes import Wishes
 from bench.metrics.frame import Event, Frame, GeneratorCell
-from bench.metrics.recorder import Batch, Recorder
-from bench.scenario.model import Scenario
+from bench.metrics.recorder import Recorder
 from bench.scenario.schedule import Schedule
-from bench.target.base import Target
 from bench.units import NS_PER_S
 
 CONNECT_WITHIN_S = 60.0
 HEAD_START_S = 0.3
 SWITCH_INTERVAL_S = 0.0005
-USER_CLASS = "Shopper"
-"""What Locust knows our users by; one class, because their regions are our affair."""
 STOP_WITHIN_S = 5.0
-
-Status = Literal["complete", "interrupted", "target_lost", "crashed"]
-
-
-class FrameSink(Protocol):
-    """Takes each frame as it ends; called off the event loop's thread."""
-
-    def __call__(self, frame: Frame) -> None:
-        """Store a frame."""
-        ...
-
-
-@dataclass(frozen=True, slots=True)
-class Plan:
-    """Everything that decides a run, fixed before it begins."""
-
-    scenario: Scenario
-    schedule: Schedule
-    target: Target
-    user_class: type[ShopUser]
-    catalogue: Any
-    state: Any
-    run_id: str
-    users: Mapping[str, int]
-    """How many users this process starts, by region."""
-    players: Mapping[str, Sequence[int]] | None = None
-    """Closed model: which of all users of a region they are; None where this is the only process."""
-    notes: tuple[str, ...] = ()
-    """What is to be kept with the run about how it was planned."""
-
-
-@dataclass(frozen=True, slots=True)
-class Ended:
-    """How a run ended; ``error`` is what a workload's code raised, where it did."""
-
-    status: Status
-    detail: str = ""
-    dropped: int = 0
-    interrupted_at_s: float | None = None
-    error: BaseException | None = None
-    faults: tuple[str, ...] = ()
-    """Why the figures are not to be trusted, beyond what the frames say: workers that were lost or late."""
-    gaps_unix_s: tuple[float, ...] = ()
-    """When acknowledged orders may have gone missing from the journal: with a worker that was lost."""
 
 
 @dataclass(slots=True)
@@ -107,40 +56,40 @@ class Engine:
     """Locust's web page, where it was asked for."""
     recorder: Recorder = field(init=False)
     source: OpenSource | ClosedSource = field(init=False)
+    _seats: Seats = field(init=False)
+    _frames: FrameWriter = field(init=False)
     _stop: Signal = field(init=False)
-    _writing: Semaphore = field(default_factory=Semaphore)
     _sidelines: Sidelines | None = None
     _ended: Ended | None = None
     _health: Health = field(default_factory=Health)
-    _wall: WallClock = field(default_factory=WallClock)
-    _users: dict[str, int] = field(default_factory=dict)
-    _connected: int = 0
-    _answered_s: float = 0.0
-    """The end of the last frame that was no part of an outage."""
-    _is_out: bool = False
-    """Whether connections were lost or refused, and nothing was answered since."""
+    _silence: Silence = field(default_factory=Silence)
     _hurried: bool = False
-    _sink_failed: bool = False
     _origin_ns: int = 0
-    _frames: int = 0
-    _kits: dict[str, Equipment] = field(default_factory=dict)
-    _turns: dict[str, int] = field(default_factory=dict)
-    _seats: list[str] = field(default_factory=list)
-    """The regions of the users in the order in which they are spawned."""
-    _seated: int = 0
 
     def __post_init__(self) -> None:
         scenario = self.plan.scenario
         self.recorder = Recorder(tuple(phase.name for phase in scenario.phases))
+        wishes = Wishes(self.plan.user_class, self.plan.state, self.recorder)
         self.source = (
-            OpenSource(scenario, self.plan.schedule, self.recorder)
+            OpenSource(scenario, self.plan.schedule, self.recorder, wishes.missed)
             if scenario.model == "open"
             else ClosedSource(scenario, scenario.seed, self.recorder, self.plan.players)
         )
         self._stop = Signal()
         if self.observer is not None:
             self._sidelines = Sidelines(self.observer, self.companions, self.recorder)
+        self._seats = Seats(self.plan, self.source, self.recorder, self._user_failed)
         self.seat(self.plan.users)
+        self._frames = FrameWriter(
+            recorder=self.recorder,
+            sink=self.sink,
+            worker=self.worker,
+            elapsed_s=self._elapsed_s,
+            generator=self._generator,
+            server=self._server,
+            written=self._frame_written,
+            failed=lambda error: self._end(Ended("crashed", str(error), error=error)),
+        )
 
     def interrupt(self, *, at_once: bool = False) -> None:
         """Stop arrivals, let sessions in flight end (or not, ``at_once``), and finish the run as interrupted."""
@@ -173,7 +122,7 @@ class Engine:
     @property
     def total(self) -> int:
         """Users of this process."""
-        return len(self._seats)
+        return self._seats.total
 
     def await_users(self, runner: Any) -> None:
         """Return when every user has its connection; raises what kept one from it, TargetError when it takes too long."""
@@ -184,12 +133,12 @@ class Engine:
             while self._ended is None and not self._all_connected(runner, total):
                 gevent.sleep(0.005)
         if self._ended is not None and self._ended.error is not None:
-            raise _connect_error(self._ended.error, total)
+            raise connect_error(self._ended.error, total)
         # What was recorded while connecting belongs to no phase.
         self.recorder.take(0, 0.0, 0.0)
 
     def _all_connected(self, runner: Any, total: int) -> bool:
-        return len(runner.user_greenlets) == total and self._connected >= total
+        return len(runner.user_greenlets) == total and self._seats.connected >= total
 
     def play(self, runner: Any, origin_ns: int) -> Ended:
         """Play the plan from a time of ``perf_counter_ns`` on, with users that are connected; return how it ended."""
@@ -200,13 +149,12 @@ class Engine:
 
     def _measure(self, runner: Any, origin_ns: int) -> Ended:
         self._origin_ns = origin_ns
-        for kit in self._kits.values():
-            kit.origin_ns = origin_ns
+        self._seats.begin(origin_ns)
         # The thread that folds and writes must not keep the interpreter for the usual 5 ms at a time.
         sys.setswitchinterval(SWITCH_INTERVAL_S)
         self._health.start()
         dispatcher = gevent.spawn(self.source.dispatch, self._origin_ns, alarm())
-        frames = gevent.spawn(self._write_frames)
+        frames = gevent.spawn(self._frames.run, origin_ns)
         if self._sidelines is not None:
             self._sidelines.start(origin_ns)
         finisher = gevent.spawn(self._finish_when_done, dispatcher)
@@ -216,13 +164,13 @@ class Engine:
         dropped = self._wind_down()
         # What is still in flight ends now, so that the last frame holds it as unfinished.
         runner.user_greenlets.kill(block=True, timeout=STOP_WITHIN_S)
-        with self._writing:
+        with self._frames.writing:
             # Nothing is being written now, so the greenlet can be ended without losing a frame.
             frames.kill()
         if self._sidelines is not None:
             self._sidelines.stop()
             self._sidelines.end(self._elapsed_s())
-        self._write_frame()
+        self._frames.write()
         ended = self._ended or Ended("complete")
         return replace(ended, dropped=dropped)
 
@@ -235,7 +183,7 @@ class Engine:
 
     def _wind_down(self) -> int:
         """Drop what is still queued; after an interruption let sessions in flight end, as a complete run already has."""
-        dropped = self.source.close(self._users)
+        dropped = self.source.close(self._seats.users)
         if self._ended is not None and self._ended.status == "interrupted":
             self._await_idle()
         return dropped
@@ -260,172 +208,42 @@ class Engine:
 
     # -- frames
 
-    def _write_frames(self) -> None:
-        wait_until = alarm()
-        while True:
-            wait_until(self._origin_ns + (self._frames + 1) * NS_PER_S)
-            self._write_frame()
+    def _generator(self) -> GeneratorCell:
+        return self._health.cell(self.total, self.source.busy, self.source.queued)
 
-    def _write_frame(self) -> None:
-        with self._writing:
-            if not self._sink_failed:
-                self._write_one_frame()
+    def _server(self) -> dict[str, float]:
+        return {} if self._sidelines is None else self._sidelines.take()
 
-    def _write_one_frame(self) -> None:
-        self._frames += 1
-        server = {} if self._sidelines is None else self._sidelines.take()
-        health = self._health.cell(self.total, self.source.busy, self.source.queued)
-        generator = replace(health, worker=self.worker)
-        unix_s, stepped_s = self._wall.read()
-        if stepped_s:
-            self.recorder.event(Event(self._elapsed_s(), "clock_step", f"the wall clock was set by {stepped_s:+.3g} s"))
-        batch = self.recorder.take(self._frames, self._elapsed_s(), unix_s)
-        # Folding and a commit to disk take milliseconds; on the event loop they would delay every arrival and answer.
-        stored = gevent.get_hub().threadpool.apply(self._store, (batch, generator, server))
-        if isinstance(stored, Exception):
-            self._sink_failed = True
-            self._end(Ended("crashed", str(stored), error=stored))
-            return
-        self.progress(stored)
+    def _frame_written(self, frame: Frame) -> None:
+        self.progress(frame)
         if self.page is not None:
-            self.page.show(stored)
-        self._watch_target(stored)
-
-    def _store(self, batch: Batch, generator: GeneratorCell, server: dict[str, float]) -> Frame | Exception:
-        # The top frame of a thread: what is raised here gevent would print, with everything that the engine holds.
-        try:
-            frame = batch.fold(generator, server)
-            self.sink(frame)
-        except Exception as error:
-            return error
-        return frame
+            self.page.show(frame)
+        self._watch_target(frame)
 
     def _watch_target(self, frame: Frame) -> None:
         if not self.plan.target.is_alive():
             self._end(Ended("target_lost", "the server's process has ended"))
             return
-        answered = any(cell.count > cell.errors for cell in frame.statements)
-        self._is_out = not answered and self.source.busy > 0 and (self._is_out or bool(frame.disconnects))
-        if not self._is_out:
-            self._answered_s = frame.elapsed_s
         patience_s = self.plan.scenario.give_up_after
-        if frame.elapsed_s - self._answered_s >= patience_s:
+        if self._silence.after(frame, is_busy=self.source.busy > 0) >= patience_s:
             self._end(Ended("target_lost", f"no answer and no connection for {patience_s:g} s"))
 
     # -- users
 
     def user_class(self) -> type[ShopUser]:
-        """Return the class that Locust spawns: each new user takes the next seat, and with it its region."""
-        user_class = self.plan.user_class
-
-        def begin(user: Any, environment: locust.env.Environment) -> None:
-            user.equipment = self._next_kit()
-            user_class.__init__(user, environment)
-
-        members = {"abstract": False, "wait_time": lambda _: 0, "__init__": begin}
-        return type(USER_CLASS, (user_class,), members)
+        """Return the class that Locust spawns."""
+        return self._seats.user_class()
 
     def seat(self, users: Mapping[str, int]) -> None:
         """Make room for more users, by region; they sit down as Locust spawns them."""
-        for region, count in users.items():
-            self._users[region] = self._users.get(region, 0) + count
-            self._seats += [region] * count
-            if region not in self._kits:
-                self._kits[region] = self._kit(region)
+        self._seats.add(users)
 
     def adopt(self, part: Schedule) -> None:
         """Take over arrivals of a worker that was lost, besides one's own; only in an open model."""
         assert isinstance(self.source, OpenSource)
         self.source.adopt(part)
 
-    def _next_kit(self) -> Equipment:
-        # Beyond the seats only where Locust has replaced a user that gave up: it sits where the first ones do.
-        region = self._seats[self._seated % len(self._seats)]
-        self._seated += 1
-        return self._kits[region]
-
-    def _kit(self, region: str) -> Equipment:
-        retry = self.plan.scenario.retry
-        return Equipment(
-            region=region,
-            connect=partial(self._session, region),
-            source=self.source,
-            recorder=self.recorder,
-            policy=RetryPolicy(retry.max_attempts, retry.base_ms, retry.cap_ms, retry.budget),
-            effects=Effects(time.perf_counter_ns, gevent.sleep),
-            state=self.plan.state,
-            phases=tuple(phase.name for phase in self.plan.scenario.phases),
-            origin_ns=self._origin_ns,
-            failed=self._user_failed,
-            connected=self._user_connected,
-        )
-
-    def _session(self, region: str, user: ShopUser) -> Session:
-        # Each begins at another gateway, and goes on to the next whenever it needs a connection.
-        turn = self._turns[region] = self._turns.get(region, -1) + 1
-        connector = gateway_connector(self.plan.target, region, self.plan.scenario, self.plan.run_id, turn)
-        effects = Effects(time.perf_counter_ns, gevent.sleep)
-        return Session(region, connector, self.plan.catalogue, user, effects, self.plan.target.distance_s(region))
-
-    def _user_connected(self) -> None:
-        self._connected += 1
-
     def _user_failed(self, error: BaseException) -> None:
         if not isinstance(error, gevent.GreenletExit):
             status: Status = "target_lost" if isinstance(error, TargetError) else "crashed"
             self._end(Ended(status, str(error) or type(error).__name__, error=error))
-
-
-def marks(plan: Plan) -> Iterator[Event]:
-    """Yield what is known of the timeline before the run: notes of the plan, and when phases begin."""
-    for note in plan.notes:
-        yield Event(0.0, "note", note)
-    start = 0.0
-    for phase in plan.scenario.phases:
-        yield Event(start, "sale_opens" if phase.opens_sale else "phase", phase.name)
-        start += phase.duration
-
-
-def hush_locust() -> None:
-    """Keep Locust from warning of high spawn rates and from printing what users raise: we tell of errors ourselves."""
-    logging.getLogger("locust").setLevel(logging.CRITICAL)
-
-
-def _connect_error(error: BaseException, users: int) -> BaseException:
-    if isinstance(error, BenchError) or not hasattr(error, "sqlstate"):
-        return error
-    return TargetError(
-        f"not all of {users} users could connect",
-        cause=str(error).splitlines()[-1],
-        hint="raise the server's connection limit, or pass a smaller --users",
-    )
-
-
-def gateway_connector(
-    target: Target, region: str, scenario: Scenario, run_id: str, turn: int = 0
-) -> Callable[[], Connection]:
-    """Return a function that connects to the region's next gateway, from number ``turn`` on, with the scenario's settings."""
-    urls = target.gateways[region]
-    options = [f"statement_timeout={int(scenario.statement_timeout * 1000)}"]
-    if scenario.isolation:
-        options.append(f"default_transaction_isolation={scenario.isolation}")
-    start = turn % len(urls)
-    in_turn = cycle((*urls[start:], *urls[:start]))
-
-    def connector() -> Connection:
-        connection = connect(next(in_turn), application=f"shopbench/{run_id}/{region}", options=options)
-        if target.checks_gateway:
-            _check_gateway(connection, region)
-        return connection
-
-    return connector
-
-
-def _check_gateway(connection: Connection, region: str) -> None:
-    found = dialect_of(connection).gateway_region(connection)
-    if found is not None and found != region:
-        connection.close()
-        raise TargetError(
-            f"the gateway given for {region} answers from {found}",
-            hint=f"pass --gateway {region}=URL of a node in {region}",
-        )

@@ -14,6 +14,7 @@ from gevent.queue import SimpleQueue
 
 from bench.load.clock import alarm
 from bench.load.user import Arrival
+from bench.load.wishes import Missed
 from bench.metrics.recorder import ArrivalLabel, Recorder
 from bench.scenario.model import Phase, Scenario, Think
 from bench.scenario.schedule import Schedule, stream
@@ -49,9 +50,12 @@ class OpenSource:
     The schedule may be a part of the whole, as a worker plays it; its arrivals keep the numbers and seeds of the whole.
     """
 
-    def __init__(self, scenario: Scenario, schedule: Schedule, recorder: Recorder) -> None:
+    def __init__(
+        self, scenario: Scenario, schedule: Schedule, recorder: Recorder, missed: Missed = lambda *_: None
+    ) -> None:
         self._schedule = schedule
         self._recorder = recorder
+        self._missed = missed
         names = scenario.session_names
         self._regions = {
             region.name: _Region(tuple(ArrivalLabel(region.name, name) for name in names))
@@ -133,8 +137,10 @@ class OpenSource:
             while not place.queue.empty():
                 item = place.queue.get()
                 if item is not None:
-                    _, session, phase, due_ns, _, _ = item
-                    self._recorder.dropped(place.labels[session], phase, time.perf_counter_ns() - due_ns)
+                    _, session, phase, due_ns, seed, _ = item
+                    label, now = place.labels[session], time.perf_counter_ns()
+                    self._recorder.dropped(label, phase, now - due_ns)
+                    self._missed(label, seed, due_ns - self._origin_ns, now - self._origin_ns)
                     dropped += 1
             for _ in range(users.get(name, 0)):
                 place.queue.put(None)

@@ -21,7 +21,7 @@ from bench.db.retry import RetryPolicy
 from bench.db.session import Effects, Session
 from bench.errors import BenchError, UsageError
 from bench.load import locust
-from bench.load.engine import gateway_connector
+from bench.load.gateways import gateway_connector
 from bench.load.locust_stats import feed
 from bench.load.user import Arrival, Equipment, Setup, ShopUser
 from bench.load.waiting import install_native_wait

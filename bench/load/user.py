@@ -113,7 +113,8 @@ class ShopUser(locust.User):
         self._dispatch_ns = 0
         self._due_ns = 0
         self._has_failed = False
-        self._trail: list[tuple[str, int]] = []
+        self._trail: list[tuple[str, int, bool]] = []
+        self._answered_ns = 0
         # The numbers of statement labels by transaction and statement, so that no label is made twice.
         self._labels: dict[str, dict[str, int]] = {}
         self._own_labels: dict[str, int] = {}
@@ -125,6 +126,11 @@ class ShopUser(locust.User):
     @classmethod
     def prepare(cls, setup: Setup) -> Any:  # noqa: ARG003
         """Return the state that all users share; runs once, before the first arrival."""
+        return None
+
+    @classmethod
+    def wish(cls, state: Any, region: str, session: str, rng: Random) -> str | None:  # noqa: ARG003
+        """Return the key that a hot session, dropped before it began, would have given to ``contend``; None without one."""
         return None
 
     def on_start(self) -> None:
@@ -229,7 +235,10 @@ class ShopUser(locust.User):
             response_ms=response_ms,
             service_ms=service_ns / NS_PER_MS,
             attempts=done.attempts,
-            statements=tuple((name, took_ns / NS_PER_MS) for name, took_ns in self._trail),
+            statements=tuple(
+                (name, took_ns / NS_PER_MS, True) if is_joined else (name, took_ns / NS_PER_MS)
+                for name, took_ns, is_joined in self._trail
+            ),
             dispatch_ms=self._dispatch_ns / NS_PER_MS,
             wait_ms=(self._lag_ns - self._dispatch_ns) / NS_PER_MS,
             backoff_ms=max(0, service_ns - self._attempts_ns) / NS_PER_MS,
@@ -262,7 +271,9 @@ class ShopUser(locust.User):
         if label is None:
             label = self._label(name)
         self.equipment.recorder.statement(label, self._phase, took_ns, ok)
-        self._trail.append((name, took_ns))
+        # Of an exchange the first alone has a start of its own; the others begin with the answer before theirs.
+        self._trail.append((name, took_ns, started_ns == self._answered_ns))
+        self._answered_ns = ended_ns
 
     def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
         """Record one attempt of this user's transaction."""

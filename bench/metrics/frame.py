@@ -154,7 +154,7 @@ LOST_CONNECTION = frozenset(
 """Reasons of an attempt's end that mean: there is no server, or no way to it."""
 
 COMMIT_UNKNOWN = "commit_unknown"
-"""Outcome of a transaction that was given up while nobody could be asked whether its COMMIT had happened."""
+"""Outcome of a transaction that was given up because nobody could say whether its COMMIT had happened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -233,8 +233,10 @@ class SlowSample:
     """One of the slowest transactions of a frame, with where its time went.
 
     ``response_ms`` = ``dispatch_ms`` (the generator handed its session out late) + ``wait_ms`` (no user was free) +
-    ``service_ms``; the service time is that of its ``statements`` (name, ms), of the back-off between attempts, and of the
-    client itself.  ``reasons`` are those of the attempts that ended without a commit; ``key`` is what it contended for.
+    ``service_ms``; the service time is that of its ``statements`` (name, ms, and True behind one that travelled with the one
+    before it), of the back-off between attempts, and of the client itself.
+
+    ``reasons`` are those of the attempts that ended without a commit; ``key`` is what it contended for.
     """
 
     elapsed_s: float
@@ -245,7 +247,7 @@ class SlowSample:
     response_ms: float
     service_ms: float
     attempts: int
-    statements: tuple[tuple[str, float], ...]
+    statements: tuple[tuple[str, float] | tuple[str, float, bool], ...]
     dispatch_ms: float = 0.0
     wait_ms: float = 0.0
     backoff_ms: float = 0.0

@@ -22,6 +22,8 @@ class StockRow:
     sold_out_after_s: float | None
     sku: str = ""
     """As the keys of contenders and retries begin; empty in older stores."""
+    variant_id: str | None = None
+    """With the product what the journal calls the item; not kept in the store."""
 
 
 @dataclass(frozen=True, slots=True)

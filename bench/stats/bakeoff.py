@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 from bench.metrics.frame import Contender
 from bench.metrics.outcome import StockRow
+from bench.metrics.recorder import DROPPED
 from bench.stats.blast import Ratio
 from bench.stats.fairness import SERVED
 from bench.stats.records import Latency, Summary
@@ -79,13 +80,16 @@ def bakeoff_row(
 
 
 def undersold(stock: Iterable[StockRow], contenders: Iterable[Contender]) -> int:
-    """Return the units left over of items whose buyers were refused: for each item no more than were refused."""
+    """Return the units left over of items whose buyers were refused: for each item no more than were refused.
+
+    Buyers who were dropped never asked, so nobody refused them.
+    """
     left: defaultdict[str, int] = defaultdict(int)
     for row in stock:
         left[row.sku] += max(0, row.left)
     refused: defaultdict[str, int] = defaultdict(int)
     for contender in contenders:
-        if contender.outcome not in SERVED:
+        if contender.outcome not in SERVED and contender.outcome != DROPPED:
             refused[contender.key.partition("@")[0]] += 1
     return sum(min(units, refused[sku]) for sku, units in left.items())
 

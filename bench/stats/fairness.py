@@ -13,6 +13,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.metrics.frame import Contender
+from bench.metrics.recorder import DROPPED
 from bench.stats.offer import chi_square_p
 
 SERVED = frozenset({"ok", "payment_declined"})
@@ -23,7 +24,10 @@ _LEAST_EXPECTED = 5.0
 
 @dataclass(frozen=True, slots=True)
 class FairRow:
-    """The buyers of one region (None: all); inversions are among buyers of the same region and the same thing."""
+    """The buyers of one region (None: all); inversions are among buyers of the same region and the same thing.
+
+    ``wanted`` counts those who were dropped, too; ``attempts_p99`` is of those who were not.
+    """
 
     region: str | None
     wanted: int
@@ -60,7 +64,7 @@ def fairness(contenders: Sequence[Contender], regions: Sequence[str]) -> Fairnes
 
 def _row(region: str | None, group: Sequence[Contender], all_wanted: int, all_served: int) -> FairRow:
     served = sum(contender.outcome in SERVED for contender in group)
-    attempts = sorted(contender.attempts for contender in group)
+    attempts = sorted(contender.attempts for contender in group if contender.outcome != DROPPED) or [0]
     return FairRow(
         region=region,
         wanted=len(group),

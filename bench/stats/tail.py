@@ -116,15 +116,16 @@ def _slices(chosen: Sequence[SlowSample], given: Slowest) -> tuple[Slice, ...]:
 def parts(sample: SlowSample, distance_ms: float) -> list[tuple[tuple[SliceKind, str], float]]:
     """Return the parts of one sample's response time, ((kind, name), ms), which add up to it.
 
-    A statement is at least as long as the distance of its exchange; a shorter one travelled with the one before it.
+    A statement is at least as long as the distance of its exchange; one that travelled with the one before it is marked, or
+    shorter.
     """
     found: list[tuple[tuple[SliceKind, str], float]] = [
         (("dispatch", "late generator"), sample.dispatch_ms),
         (("pool", "waiting for a free user"), sample.wait_ms),
     ]
     in_statements = rolled_back = 0.0
-    for name, ms in sample.statements:
-        travelled = distance_ms if ms >= distance_ms else 0.0
+    for name, ms, *joined in sample.statements:
+        travelled = distance_ms if ms >= distance_ms and not any(joined) else 0.0
         found.append((("distance", "emulated distance"), travelled))
         found.append((("statement", f"{sample.transaction}/{name}"), ms - travelled))
         in_statements += ms

@@ -5,23 +5,23 @@ message after another in one greenlet, so that nothing here needs a lock.
 """
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Protocol
 
 import gevent
 
-from bench.db.connection import without_password
-from bench.errors import BenchError, NotValidError, TargetError, UsageError
+from bench.errors import BenchError, TargetError, UsageError
 from bench.load.beside import Companion
-from bench.load.engine import CONNECT_WITHIN_S, Ended, Plan, Status, marks
+from bench.load.engine import CONNECT_WITHIN_S
+from bench.load.plan import Ended, Plan, Status, marks
 from bench.load.sidelines import ServerObserver, Sidelines
 from bench.metrics.frame import Event, Frame
 from bench.metrics.recorder import Recorder
 from bench.team import messages
+from bench.team.briefing import Briefing, part_of
 from bench.team.framebook import PATIENCE_S, Collected, FrameBook, Rows, Sent
-from bench.team.members import Member, Offset, WorkerRecord, late_text, measure
-from bench.team.messages import Part, digest
+from bench.team.members import Member, Offset, WorkerRecord, error_of, late_text, measure
 from bench.team.office import Letter, Office
 from bench.team.roster import Crew, Roster
 from bench.team.shares import share_out
@@ -37,10 +37,6 @@ END_WITHIN_S = 30.0
 _TICK_S = 0.25
 
 
-class WorkerCrashError(Exception):
-    """A worker's code raised; its message holds the worker's name and the error."""
-
-
 class MergedSink(Protocol):
     """Takes each frame as it is whole; called off the event loop's thread."""
 
@@ -51,14 +47,6 @@ class MergedSink(Protocol):
     def write_late(self, number: int, rows: Rows) -> None:
         """Store a part whose frame has been stored without it."""
         ...
-
-
-@dataclass(frozen=True, slots=True)
-class Briefing:
-    """What the workers have to know besides the plan."""
-
-    run_tag: str
-    settings: Mapping[str, Any]
 
 
 @dataclass(slots=True)
@@ -143,32 +131,9 @@ class Coordinator:
         for member, share in zip(members, share_out(self.plan.users, [m.serving for m in members]), strict=True):
             member.share = share
             member.parts = self._succession.arrivals(share)
-            self._office.send(member.client, messages.PART, self._part(member).text())
+            self._office.send(member.client, messages.PART, part_of(self.plan, self.briefing, member).text())
         complaint = TargetError(f"not all workers were ready in {PREPARE_WITHIN_S:g} s")
         self._until(lambda: self._roster.all_are("ready"), PREPARE_WITHIN_S, complaint)
-
-    def _part(self, member: Member) -> Part:
-        target = self.plan.target
-        return Part(
-            worker=member.name,
-            run_id=self.plan.run_id,
-            run_tag=self.briefing.run_tag,
-            # Defaults are left out, because some keys may not be given at all where they mean nothing.
-            scenario=self.plan.scenario.model_dump_json(exclude_defaults=True),
-            settings=dict(self.briefing.settings),
-            schedule_digest=digest(self.plan.schedule),
-            target={
-                "kind": target.kind,
-                "dialect": target.dialect,
-                "server_version": target.server_version,
-                "variant": target.variant,
-                "gateways": {r: [without_password(url) for url in urls] for r, urls in target.gateways.items()},
-                "distance_ms": dict(target.distance_ms),
-                "checks_gateway": target.checks_gateway,
-            },
-            share=member.share,
-            sale_regions=target.regions,
-        )
 
     def _connect(self) -> None:
         self._succession.spawn(self._office)
@@ -318,7 +283,7 @@ class Coordinator:
         self._book.leave(member.name)
         self._dropped += dropped
         if error is not None:
-            self._end(status, detail, error=_error_of(member.name, error))
+            self._end(status, detail, error=error_of(member.name, error))
         elif status not in ("complete", "interrupted"):
             self._end(status, f"{detail} (worker {member.name})")
 
@@ -330,15 +295,3 @@ class Coordinator:
         stop = self._succession.lose(self._office, member, why, self._elapsed_s(), self._ending_s)
         if stop:
             self._end("interrupted", stop)
-
-
-_ERRORS: dict[str, type[BenchError]] = {error.__name__: error for error in (UsageError, TargetError, NotValidError)}
-
-
-def _error_of(name: str, data: Mapping[str, Any]) -> Exception:
-    """Return a worker's error as one of ours, with its name; what a workload raised is a WorkerCrashError."""
-    kind, message = str(data.get("type")), str(data.get("message"))
-    known = _ERRORS.get(kind)
-    if known is None:
-        return WorkerCrashError(f"worker {name}: {kind}: {message}")
-    return known(f"worker {name}: {message}", cause=data.get("cause"), hint=data.get("hint"))

@@ -1,7 +1,7 @@
 """What is known of a worker that was lost: which of its arrivals never had an answer, so that none vanishes.  Pure."""
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -54,19 +54,27 @@ class Loss:
     """Started, without an answer that was handed on."""
 
 
+@dataclass(frozen=True, slots=True)
+class Book:
+    """Where losses are recorded; ``missed`` takes each arrival that was dropped."""
+
+    recorder: Recorder
+    missed: Callable[[ArrivalLabel, int, int, int], None] = lambda *_: None
+
+
 def write_off(
-    ledger: Ledger, parts: Iterable[Schedule], scenario: Scenario, recorder: Recorder, until_ns: int, silent_ns: int
+    ledger: Ledger, parts: Iterable[Schedule], scenario: Scenario, book: Book, until_ns: int, silent_ns: int
 ) -> Loss:
     """Record what a lost worker owed: its arrivals due before ``until_ns`` that it did not start, and those unanswered.
 
     Each counts as having waited at least as long as is known: from when it was due; for those in flight, at least
     ``silent_ns``, since the worker's last frame.
     """
-    dropped = sum(_drop(ledger, part, scenario, recorder, until_ns) for part in parts)
-    return Loss(dropped, _cut_off(ledger, scenario, recorder, silent_ns))
+    dropped = sum(_drop(ledger, part, scenario, book, until_ns) for part in parts)
+    return Loss(dropped, _cut_off(ledger, scenario, book.recorder, silent_ns))
 
 
-def _drop(ledger: Ledger, part: Schedule, scenario: Scenario, recorder: Recorder, until_ns: int) -> int:
+def _drop(ledger: Ledger, part: Schedule, scenario: Scenario, book: Book, until_ns: int) -> int:
     phases = [phase.name for phase in scenario.phases]
     regions = [region.name for region in scenario.regions]
     due = np.flatnonzero(part.due_ns < until_ns)
@@ -75,7 +83,8 @@ def _drop(ledger: Ledger, part: Schedule, scenario: Scenario, recorder: Recorder
     for key in np.unique(keys, axis=0):
         phase, region, session = (int(number) for number in key)
         label = ArrivalLabel(regions[region], scenario.session_names[session])
-        times = part.due_ns[due[(keys == key).all(axis=1)]]
+        places = due[(keys == key).all(axis=1)]
+        times = part.due_ns[places]
         count = ledger.counts[phases[phase], *label]
         # A worker may hold several parts with the same labels: what it reported is set off against each in turn.
         offered, answered = min(count.offered, len(times)), min(count.started + count.dropped, len(times))
@@ -84,9 +93,11 @@ def _drop(ledger: Ledger, part: Schedule, scenario: Scenario, recorder: Recorder
         count.dropped -= taken
         count.started -= answered - taken
         for _ in range(len(times) - offered):
-            recorder.offered(label, phase)
-        for at in times[answered:]:
-            recorder.dropped(label, phase, max(0, until_ns - int(at)))
+            book.recorder.offered(label, phase)
+        for place in places[answered:]:
+            at = int(part.due_ns[place])
+            book.recorder.dropped(label, phase, max(0, until_ns - at))
+            book.missed(label, int(part.seed[place]), at, until_ns)
         total += len(times) - answered
         count.ended -= answered - taken
     return total

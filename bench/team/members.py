@@ -1,10 +1,11 @@
 """The workers of a run as the coordinator sees them."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from bench.errors import BenchError, NotValidError, TargetError, UsageError
 from bench.scenario.schedule import Schedule
 from bench.team.framebook import Lateness
 from bench.team.losses import Ledger
@@ -122,3 +123,19 @@ def error_data(error: BaseException) -> dict[str, Any]:
         "cause": getattr(error, "cause", None),
         "hint": getattr(error, "hint", None),
     }
+
+
+class WorkerCrashError(Exception):
+    """A worker's code raised; its message holds the worker's name and the error."""
+
+
+_ERRORS: dict[str, type[BenchError]] = {error.__name__: error for error in (UsageError, TargetError, NotValidError)}
+
+
+def error_of(name: str, data: Mapping[str, Any]) -> Exception:
+    """Return a worker's error as one of ours, with its name; what a workload raised is a WorkerCrashError."""
+    kind, message = str(data.get("type")), str(data.get("message"))
+    known = _ERRORS.get(kind)
+    if known is None:
+        return WorkerCrashError(f"worker {name}: {kind}: {message}")
+    return known(f"worker {name}: {message}", cause=data.get("cause"), hint=data.get("hint"))

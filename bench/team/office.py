@@ -11,7 +11,7 @@ from gevent.queue import Empty, Queue
 
 from bench.errors import UsageError
 from bench.load import locust
-from bench.load.engine import USER_CLASS, hush_locust
+from bench.load.seats import USER_CLASS, hush_locust
 from bench.team import messages
 
 _GONE = "missing"

@@ -5,12 +5,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from bench.errors import UsageError
-from bench.load.engine import Plan
+from bench.load.plan import Plan
+from bench.load.wishes import Wishes
 from bench.metrics.frame import Event
 from bench.metrics.recorder import Recorder
 from bench.scenario.schedule import Schedule
 from bench.team import messages
-from bench.team.losses import write_off
+from bench.team.losses import Book, write_off
 from bench.team.members import Member
 from bench.team.messages import share_data
 from bench.team.office import Office
@@ -75,7 +76,9 @@ class Succession:
     def _write_off(self, member: Member, now_s: float, from_s: float) -> str:
         silent_ns = max(0, int((now_s - member.heard_s) * NS_PER_S))
         scenario = self.plan.scenario
-        loss = write_off(member.ledger, member.parts, scenario, self.recorder, int(from_s * NS_PER_S), silent_ns)
+        wishes = Wishes(self.plan.user_class, self.plan.state, self.recorder)
+        book = Book(self.recorder, wishes.missed)
+        loss = write_off(member.ledger, member.parts, scenario, book, int(from_s * NS_PER_S), silent_ns)
         self.dropped += loss.dropped
         return f"{loss.dropped} of its arrivals count as dropped, {loss.unfinished} of its sessions as unfinished"
 

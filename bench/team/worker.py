@@ -12,7 +12,9 @@ from gevent.queue import Empty, Queue
 
 from bench.errors import BenchError, TargetError, UsageError
 from bench.load import locust
-from bench.load.engine import Ended, Engine, Plan, hush_locust
+from bench.load.engine import Engine
+from bench.load.plan import Ended, Plan
+from bench.load.seats import hush_locust
 from bench.metrics.frame import Frame
 from bench.scenario.schedule import Schedule
 from bench.team import messages

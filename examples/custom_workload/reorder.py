@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from random import Random
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -59,24 +59,33 @@ class ReorderUser(ShopUser):
         user_id = rng.choice(self.state.buyers[self.region])
         order_id = self._last_order(user_id, rng)
         if order_id is not None:
-            self.transact("reorder", Transaction(buy_again(self.region, user_id, order_id)), rng)
+            self.transact("reorder", buy_again(self.region, user_id, order_id), rng)
 
     def _last_order(self, user_id: UUID, rng: Random) -> UUID | None:
         where = {"region": self.region, "user_id": user_id}
-        read = Transaction(lambda session: session.execute("last_order", where), explicit=False)
+        read = Transaction(lambda session: session.execute("last_order", where), explicit=False, repeatable=True)
         done = self.transact("last_order", read, rng)
         return done.value[0][0] if done.value else None
 
 
-def buy_again(region: str, user_id: UUID, order_id: UUID) -> Any:
-    """Return the body of the transaction; the engine repeats it whole, with the same inputs, after a conflict."""
+def buy_again(region: str, user_id: UUID, order_id: UUID) -> Transaction:
+    """Return the transaction; the engine repeats its body whole, with the same inputs, after a conflict."""
+    carts: list[UUID] = []  # one of each attempt
 
     def body(session: Session) -> int:
-        cart_id = session.execute("open_reorder_cart", {"region": region, "user_id": user_id})[0][0]
+        cart_id: UUID = session.execute("open_reorder_cart", {"region": region, "user_id": user_id})[0][0]
+        carts.append(cart_id)
         lines = session.execute("copy_order_lines", {"region": region, "order_id": order_id, "cart_id": cart_id})
         if not lines:
             # Nothing of it is sold any more: undone, and counted as a business outcome, which is no failure.
             raise Business("no_longer_sold")
         return len(lines)
 
-    return body
+    def resolve(session: Session) -> int | None:
+        """Look up, after a lost answer to COMMIT, whether it happened: else there would be a second cart."""
+        counts = [
+            session.execute("count_cart_lines", {"region": region, "cart_id": cart_id})[0][0] for cart_id in carts
+        ]
+        return next((count for count in counts if count), None)
+
+    return Transaction(body, resolve=resolve)

@@ -57,7 +57,8 @@ def measure_engine(url: str, rate: float, seconds: float, users: int) -> dict[st
     """Play the schedule with the real engine and read its own histograms."""
     import bench.load  # noqa: F401
     from bench.db.catalogue import Catalogue, read_package
-    from bench.load.engine import Engine, Plan
+    from bench.load.engine import Engine
+    from bench.load.plan import Plan
     from bench.load.user import ShopUser
     from bench.load.waiting import install_native_wait
     from bench.metrics.frame import Frame

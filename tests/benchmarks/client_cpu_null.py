@@ -24,7 +24,8 @@ from statistics import median
 from client_cpu_play import Nobody, Tally, catalogue
 from null_workload import STATEMENTS, NullUser
 
-from bench.load.engine import Engine, Plan
+from bench.load.engine import Engine
+from bench.load.plan import Plan
 from bench.load.waiting import install_native_wait
 from bench.results.store import RunWriter
 from bench.scenario.model import Scenario

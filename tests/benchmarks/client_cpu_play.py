@@ -28,7 +28,8 @@ from bench.workloads.world import World, read_world
 from bench.db.catalogue import Catalogue, read_package
 from bench.db.connection import connect
 from bench.db.session import CONNECT, Effects, Session
-from bench.load.engine import Engine, Plan
+from bench.load.engine import Engine
+from bench.load.plan import Plan
 from bench.load.waiting import install_native_wait
 from bench.metrics.frame import ATTEMPT, Frame
 from bench.results.store import RunWriter

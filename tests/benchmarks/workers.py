@@ -28,14 +28,15 @@ from statistics import median
 
 from bench.cli.merging import MergedStore
 from bench.cli.statements import run_catalogue
-from bench.load.engine import Plan
+from bench.load.plan import Plan
 from bench.metrics.frame import Frame
 from bench.results.store import RunWriter
 from bench.scenario.model import Phase, Region, Scenario, Workload
 from bench.scenario.schedule import make_schedule
 from bench.stats.validity import Evidence
 from bench.target.base import Target
-from bench.team.coordinator import Briefing, Coordinator
+from bench.team.briefing import Briefing
+from bench.team.coordinator import Coordinator
 from bench.team.framebook import Rows
 from bench.team.roster import Crew
 

@@ -266,6 +266,38 @@ def test_a_connection_that_is_reset(shop: Shop, at: bytes) -> None:
     assert shop.units() == 9
 
 
+@pytest.mark.parametrize(
+    ("transaction", "cut", "told"),
+    [
+        (Transaction(lambda s: s.execute("take", {"id": 1})), b"COMMIT", ("commit_unknown", 1, 9)),
+        (Transaction(lambda s: s.execute("take", {"id": 1}), repeatable=True), b"COMMIT", ("ok", 2, 8)),
+        # Outside BEGIN the server commits by itself, answered or not.
+        (Transaction(lambda s: s.execute("take", {"id": 1}), explicit=False), b"take", ("commit_unknown", 1, 9)),
+        (Transaction(lambda s: s.execute("read_all"), explicit=False, repeatable=True), b"read_all", ("ok", 2, 10)),
+    ],
+)
+def test_what_may_have_happened_is_repeated_only_where_that_does_no_harm(
+    shop: Shop, transaction: Transaction, cut: bytes, told: tuple[str, int, int]
+) -> None:
+    cuts = [cut]
+    with Proxy(shop.url, lambda data: bool(cuts) and cuts[0] in data and bool(cuts.clear() or True)) as proxy:
+        buyer = shop.buyer(url=proxy.through)
+        done = buyer.retrier.run(transaction, buyer.rng)
+        buyer.retrier.session.drop()
+        # Within the proxy, whose end would reset the server's side before it has read what it was sent.
+        deadline = time.monotonic() + 5
+        while shop.units() != told[2] and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert buyer.log.retries == [(cut.decode(), "connection_lost")]
+    assert (done.outcome, done.attempts, shop.units()) == told
+
+
+def test_what_was_never_sent_is_not_in_doubt(shop: Shop) -> None:
+    buyer = shop.buyer(url="postgresql://postgres@127.0.0.1:1/none", policy=RetryPolicy(budget_s=0.0))
+    done = buyer.retrier.run(Transaction(lambda s: s.execute("take", {"id": 1}), explicit=False), buyer.rng)
+    assert (done.outcome, done.attempts) == ("connection_refused", 1)
+
+
 def test_53300_is_backed_off_from_until_there_is_room(shop: Shop) -> None:
     role = "crowd_" + shop.url.rpartition("_")[2][:8]
     shop.sql(f"CREATE ROLE {role} LOGIN PASSWORD 'crowd' CONNECTION LIMIT 1")

@@ -43,13 +43,17 @@ class Log:
     statements: list[tuple[str, bool]] = field(default_factory=list)
     retries: list[tuple[str, str, int, str]] = field(default_factory=list)
     attempts: list[bool] = field(default_factory=list)
+    ends: list[tuple[str, int]] = field(default_factory=list)
+    """When the last statement of a name, or an attempt, ended."""
 
     def statement(self, name: str, started_ns: int, ended_ns: int, ok: bool) -> None:
         assert ended_ns >= started_ns
         self.statements.append((name, ok))
+        self.ends.append((name, ended_ns))
 
     def attempt(self, started_ns: int, ended_ns: int, ok: bool) -> None:
         self.attempts.append(ok)
+        self.ends.append(("attempt", ended_ns))
 
     def retry(self, statement: str, reason: str, wasted_ns: int, key: str) -> None:
         self.retries.append((statement, reason, wasted_ns, key))
@@ -147,6 +151,9 @@ def test_a_business_no_undoes_the_transaction(shop: Shop) -> None:
     retrier, log = shop.retrier()
     done = retrier.run(Transaction(body), Random(1))
     assert (done.outcome, done.kind, log.retries) == ("sold_out", "business", [])
+    # As after a conflict, ROLLBACK is a statement beside the attempt: what takes a transaction apart relies on it.
+    assert [name for name, _ in log.ends[-3:]] == ["take", "attempt", "ROLLBACK"]
+    assert done.ended_ns >= log.ends[-1][1]
     assert shop.units(1) == 10
 
 

@@ -159,3 +159,23 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
     with Run.open(find_run(tmp_path / "runs", "last")) as run:
         assert run.last_s >= 1
         assert sum(cell.count for cell in run.cells) > 0
+
+
+@pytest.mark.slow
+def test_a_server_that_stays_frozen_does_not_hold_the_run(start: Start, steady: str) -> None:
+    """It keeps its connections and answers nothing for ever: after the drain no user, counter or audit is waited for."""
+    path = Path(steady)
+    keys = 'users = 4\ndrain = 1\ngive_up_after = "2s"\naudit_every = "1s"'
+    path.write_text(path.read_text().replace('duration = "10s"', 'duration = "4s"').replace("users = 4", keys))
+    play = start(steady, "--no-distance")
+    play.until(2)
+    play.signal_server(signal.SIGSTOP)
+    try:
+        code, out, err = play.end()
+    finally:
+        if play.process.poll() is None:
+            play.signal_server(signal.SIGCONT)
+    assert code == 3, err + out
+    with play.run() as run:
+        assert run.last_s < 4 + 1 + 15
+        assert sum(c.count for c in run.cells if c.outcome == "unfinished" and c.name.startswith("session:")) == 4

@@ -1,8 +1,14 @@
 """What a user tells the recorder arrives in the frame under the right label."""
 
+import time
+from functools import partial
+from pathlib import Path
 from types import SimpleNamespace
 
 import bench.load  # noqa: F401  (patches the standard library before psycopg is imported)
+from bench.db.catalogue import Catalogue
+from bench.db.connection import connect
+from bench.db.session import Effects, Session
 from bench.load.user import ShopUser
 from bench.metrics.frame import RetryCell
 from bench.metrics.recorder import ArrivalLabel, Recorder, RetryLabel, StatementLabel, TransactionLabel
@@ -53,4 +59,32 @@ def test_every_kind_of_sample_keeps_its_label_and_phase() -> None:
     assert [(c.reason, c.statement, c.key) for c in frame.retries] == [("40001", "COMMIT", "K")]
     assert [(c.phase, c.session, c.offered, c.started, c.dropped) for c in frame.arrivals] == [
         ("steady", "buy", 1, 0, 1)
+    ]
+
+
+def test_the_trail_says_which_statements_travelled_with_the_one_before(fresh_database: str, tmp_path: Path) -> None:
+    """Only who pays for an exchange has paid the distance, however long the others of it wait."""
+    (tmp_path / "own.sql").write_text("-- name: one\nSELECT 1\n\n-- name: nap\nSELECT pg_sleep(0.01)\n")
+    recorder = Recorder(PHASES)
+    user = SimpleNamespace(equipment=SimpleNamespace(recorder=recorder), region="eu-west", _phase=1, _transaction="t")
+    user._own_labels, user._trail, user._answered_ns = {}, [], 0
+    user._label = partial(ShopUser._label, user)
+    user.statement = partial(ShopUser.statement, user)
+    catalogue = Catalogue.load([tmp_path], "postgres")
+    effects = Effects(time.perf_counter_ns, lambda _: None)
+    session = Session("eu-west", lambda: connect(fresh_database), catalogue, user, effects, 0.001)
+    session.begin(deferred=True)
+    session.batch([("one", None), ("nap", None)])
+    session.execute("one")
+    session.batch([("nap", None), ("one", None)], commit=True)
+    session.drop()
+    told = [(name, is_joined) for name, _, is_joined in user._trail if name != "CONNECT"]
+    assert told == [
+        ("BEGIN", False),
+        ("one", True),
+        ("nap", True),
+        ("one", False),
+        ("nap", False),
+        ("one", True),
+        ("COMMIT", True),
     ]

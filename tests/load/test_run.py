@@ -58,6 +58,7 @@ def test_the_figures_add_up(finished: tuple["subprocess.CompletedProcess[str]", 
         dropped = sum(cell.dropped for cell in arrivals)
         assert offered > 100
         assert offered == started + dropped
+        assert len(run.contenders) == sum(cell.offered for cell in arrivals if cell.session == "buy") > 0
         assert started == sum(cell.count for cell in sessions)
         for cell in run.cells:
             assert cell.attempts >= cell.count

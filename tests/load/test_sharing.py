@@ -15,7 +15,7 @@ from bench.cli.options import TargetOptions
 from bench.cli.worker import parse_address
 from bench.db.connection import without_password
 from bench.errors import UsageError
-from bench.metrics.recorder import Recorder, TransactionLabel
+from bench.metrics.recorder import ArrivalLabel, Recorder, TransactionLabel
 from bench.results.read import Run
 from bench.results.store import RunWriter
 from bench.scenario.model import Phase, Region, Scenario, Workload
@@ -23,7 +23,7 @@ from bench.scenario.schedule import make_schedule
 from bench.stats.validity import Evidence
 from bench.team import messages
 from bench.team.framebook import PATIENCE_S, FrameBook, Sent
-from bench.team.losses import Ledger, write_off
+from bench.team.losses import Book, Ledger, write_off
 from bench.team.members import Offset
 from bench.team.messages import Hello, Part, digest
 from bench.team.roster import Crew, Roster
@@ -223,7 +223,9 @@ def test_what_a_lost_worker_owed_is_written_off_and_nothing_vanishes() -> None:
         )
     known = [int((reported & (mine.region == region) & (mine.session == 0)).sum()) for region in range(4)]
     recorder = Recorder(tuple(phase.name for phase in SCENARIO.phases))
-    loss = write_off(ledger, share.parts(WHOLE, REGIONS), SCENARIO, recorder, until_ns, 5_000_000_000)
+    missed: list[tuple[ArrivalLabel, int, int]] = []
+    book = Book(recorder, lambda label, seed, due_ns, _: missed.append((label, seed, due_ns)))
+    loss = write_off(ledger, share.parts(WHOLE, REGIONS), SCENARIO, book, until_ns, 5_000_000_000)
     frame = recorder.take(1, 0.0, 0.0).fold(None, {})
     assert loss.unfinished == 8
     assert loss.dropped == int(due.sum()) - sum(known) + 4
@@ -232,6 +234,10 @@ def test_what_a_lost_worker_owed_is_written_off_and_nothing_vanishes() -> None:
     waits = [cell.response for cell in frame.transactions if cell.outcome == "dropped"]
     assert max(wait.max_ns for wait in waits) < until_ns
     assert sum(wait.count for wait in waits) == loss.dropped
+    # Each by its own seed, from which follows what it wanted.
+    seeds = {(int(seed), int(due)) for seed, due in zip(mine.seed, mine.due_ns, strict=True)}
+    assert len(missed) == len({seed for _, seed, _ in missed}) == loss.dropped
+    assert {(seed, due) for _, seed, due in missed} <= seeds
 
 
 # -- clocks and messages

@@ -111,6 +111,49 @@ def test_what_nobody_was_free_for_is_dropped_with_its_wait() -> None:
     assert longest_s == pytest.approx(0.5, abs=0.2)
 
 
+def test_buyers_who_were_never_let_in_count_as_contenders_who_got_nothing() -> None:
+    """What they came for is what their session would have drawn; deliveries and browsers compete with nobody."""
+    found = played(
+        """
+        from random import Random
+        from types import SimpleNamespace
+        from typing import NamedTuple
+        from bench.load.wishes import Wishes
+        from bench.workloads.flash_sale import FlashSaleUser
+
+        class Buyer(FlashSaleUser):
+            abstract = True
+            def __init__(self, state): self.state, self.region, self.keys = state, "us-east", []
+            def view(self, item, rng): rng.random()
+            def _buy(self, wanted, rng): return None
+            def contend(self, key, done): self.keys.append(key)
+
+        class Hot(NamedTuple):
+            sku: str
+
+        state = SimpleNamespace(hot=[Hot(f"HOT-{n}") for n in range(5)])
+        asked = scenario({"browse": {"us-east": 30}, "buy": {"us-east": 100}, "restock": {"us-east": 30}}, 0.5)
+        schedule, recorder = make_schedule(asked, 5), Recorder(("p",))
+        source = OpenSource(asked, schedule, recorder, Wishes(FlashSaleUser, state, recorder).missed)
+        kept, made = started(source, {"us-east": 1}, busy_s=30)
+        source.dispatch(time.perf_counter_ns(), alarm())
+        source.close({"us-east": 1})
+        began = {number for _, number, *_ in kept}
+        buyer, wanted = Buyer(state), []
+        for number, session, seed, due in zip(schedule.number, schedule.session, schedule.seed, schedule.due_ns):
+            if asked.session_names[session] == "buy" and int(number) not in began:
+                buyer.buy_hot(Random(int(seed)))
+                wanted.append(["us-east", buyer.keys[-1], int(due) / 1e9, "dropped", 0])
+        missed = [[c.region, c.key, c.arrived_s, c.outcome, c.attempts] for c in frame(recorder).contenders]
+        print(json.dumps([sorted(missed), sorted(wanted)]))
+        """
+    )
+    missed, wanted = found
+    assert missed == wanted
+    assert len(wanted) > 20
+    assert len({key for _, key, *_ in wanted}) == 5
+
+
 def test_two_parts_play_the_whole_and_the_rest_of_a_lost_one_is_adopted() -> None:
     """The second of two workers is lost halfway: the first takes over what it had not begun."""
     found = played(

@@ -1,5 +1,7 @@
 """The pool of users is what Little's law asks for, up to a stated cap."""
 
+import subprocess
+import sys
 from collections.abc import Callable
 from math import ceil
 
@@ -67,3 +69,31 @@ def test_a_closed_model_splits_its_users_by_share(phased: Make) -> None:
     regions = [{"name": "a", "share": 3}, {"name": "b", "share": 1}]
     scenario = phased('duration = "9s"\nrate = { x = 1 }', model="closed", users=10, regions=regions)
     assert size_pool(scenario, {}).users == {"a": 8, "b": 2}
+
+
+FITTED = """
+import bench.load
+from datetime import date
+from types import SimpleNamespace
+from bench.cli.planning import Overrides, resolve
+from bench.cli.running import _fitted
+
+def users(distance_ms):
+    target = SimpleNamespace(regions=tuple(region.name for region in plan.scenario.regions), distance_ms=distance_ms)
+    fitted = _fitted(plan, SimpleNamespace(target=target))
+    assert (fitted.schedule.seed == plan.schedule.seed).all()
+    return dict(fitted.pool.users), fitted.scenario.distance_ms
+
+plan = resolve("steady", Overrides(duration_s=5), 1, date(2026, 1, 1))
+near = resolve("steady", Overrides(duration_s=5, no_distance=True), 1, date(2026, 1, 1))
+assert users(plan.scenario.distance_ms) == (dict(plan.pool.users), plan.scenario.distance_ms)
+assert users({}) == (dict(near.pool.users), {})
+assert near.pool.total < plan.pool.total / 2, (near.pool.total, plan.pool.total)
+print("well")
+"""
+
+
+def test_where_no_distance_is_emulated_nobody_is_hired_for_it():
+    """As on a real cluster, which a plan only learns of when the target has been opened."""
+    done = subprocess.run([sys.executable, "-c", FITTED], capture_output=True, text=True, timeout=60, check=False)
+    assert done.stdout == "well\n", done.stderr

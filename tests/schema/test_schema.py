@@ -157,7 +157,7 @@ def test_every_index_is_there_with_its_method_columns_and_predicate(schema, conn
             in definition.replace("ON ONLY", "ON")
         )
         assert (" WHERE " in definition) == bool(index.where), definition
-    assert len(MODEL.indexes) == 22
+    assert len(MODEL.indexes) == 23
     valid = names(connection, "SELECT indexrelid::regclass::text FROM pg_index WHERE NOT indisvalid OR NOT indisready")
     assert valid == set()
 

@@ -27,6 +27,7 @@ def buyer(sku: str, outcome: str, at: float = 0.0) -> Contender:
         (3, ["sold_out"], 1),
         (3, ["sold_out"] * 5, 3),
         (3, ["none_free", "payment_declined"], 1),
+        (3, ["none_free", "dropped"], 1),
     ],
 )
 def test_undersold_is_what_was_left_of_an_item_whose_buyers_were_refused(left, outcomes, expected):

@@ -35,6 +35,12 @@ def test_whose_payment_was_declined_was_served_and_who_gave_up_was_not():
     assert inversions([buyer(1, "payment_declined"), buyer(2, "gave_up")]) == 0.0
 
 
+def test_who_was_dropped_wanted_something_and_got_nothing():
+    found = fairness([buyer(1, attempts=3), buyer(0, "dropped", attempts=0)], ("east",))
+    assert [(row.wanted, row.served, row.inversions, row.attempts_p99) for row in found.rows] == [(2, 1, 1.0, 3)] * 2
+    assert fairness([buyer(0, "dropped", attempts=0)], ("east",)).rows[0].attempts_p99 == 0
+
+
 def lottery(seed, chances, count=600):
     rng = np.random.default_rng(seed)
     regions = list(chances)

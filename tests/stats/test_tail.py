@@ -78,6 +78,18 @@ def test_a_statement_that_travelled_with_another_pays_no_distance():
     assert found["statement", "checkout/reserve"] == 3.0
 
 
+def test_a_marked_statement_pays_no_distance_however_long_it_waits():
+    """The row that ``reserve`` waits for is locked for longer than the distance that BEGIN has paid for both."""
+    one = sample(
+        response=900.0, region="far", statements=(("BEGIN", 165.0), ("reserve", 500.0, True), ("COMMIT", 165.0))
+    )
+    found: dict = {}
+    for label, ms in parts(one, 160.0):
+        found[label] = found.get(label, 0.0) + ms
+    assert found["distance", "emulated distance"] == 320.0
+    assert found["statement", "checkout/reserve"] == 500.0
+
+
 def test_only_what_is_as_slow_as_p99_is_looked_at():
     samples = [sample(response=1000.0 + n, dispatch_ms=900.0, key="SKU-1") for n in range(8)]
     found = explained(*samples, *[sample(response=100.0)] * 50, count=1000)

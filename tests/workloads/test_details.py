@@ -68,7 +68,7 @@ def test_a_held_line_keeps_its_stock_in_step(shop: Any) -> None:
             return max(row[2] for row in me.session.execute("read_stock", where))
         item, other = [item for item in stage.state.world.items if left(item) > 9][:2]
         where = me.open_cart(None, rng)
-        do = lambda body: me.transact("x", Transaction(body), rng).outcome
+        do = lambda it: me.transact("x", it if isinstance(it, Transaction) else Transaction(it), rng).outcome
         def held():
             found = me.session.execute("held_cart_items", {"region": "eu-west", "cart_id": where})
             return sorted(row[3] for row in found)
@@ -139,7 +139,7 @@ def test_two_at_once_leave_one_default_address(shop: Any) -> None:
         me, rng = stage.at(), Random(5)
         user = stage.state.world.shoppers["eu-west"][1].id
         new = {"type": "shipping", "street": "s", "city": "c", "postal_code": "p", "country": "x", "is_default": False}
-        ids = [me.transact("add", Transaction(add_address("eu-west", user, new)), rng).value for _ in range(4)]
+        ids = [me.transact("add", add_address("eu-west", user, new), rng).value for _ in range(4)]
         nobodys = make_default("eu-west", user, next(iter(stage.state.world.categories)))(me.session)
         others = [Played(stage, "eu-west") for _ in ids]
         def many(shopper, number):

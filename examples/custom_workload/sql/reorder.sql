@@ -39,3 +39,10 @@ SELECT oi.region, %(cart_id)s::UUID, oi.product_id, oi.variant_id, oi.quantity, 
    AND (oi.variant_id IS NULL OR v.is_active)
     ON CONFLICT (region, cart_id, product_id, variant_key) DO NOTHING
 RETURNING product_id, quantity, unit_price
+
+-- name: count_cart_lines
+-- How many lines a cart has; none when there is no such cart.
+-- params: region text, cart_id uuid
+SELECT count(*)
+  FROM cart_items
+ WHERE region = %(region)s::crdb_internal_region AND cart_id = %(cart_id)s::UUID
