@@ -17,6 +17,7 @@ class ExitCode(IntEnum):
     NOT_VALID = 4
     BUG = 5
     DATA_WRONG = 6
+    INCONCLUSIVE = 7
     INTERRUPTED = 130
 
 

@@ -65,31 +65,6 @@ def _wins(facts: Facts) -> tuple[Block, ...]:
     return (table("Who won? Units by the region of the shopper", head, rows, note),)
 
 
-_STATEMENTS_OPEN = 15
-
-
-def statements(facts: Facts) -> tuple[Block, ...]:
-    """Statements by the time spent in them."""
-    rows = facts.summary.statements
-    if not rows:
-        return (Text("No statement of a measured phase was recorded.", "caution"),)
-    cells: list[Row] = [
-        (
-            *(row.transaction, Cell(row.statement, "code"), count(row.count), count(row.errors), share(row.share)),
-            *map(ms, (row.time.mean_ms, row.time.p50_ms, row.time.p99_ms, row.time.max_ms)),
-        )
-        for row in rows[:40]
-    ]
-    head = ("transaction", "statement", "#sent", "#refused", "#share of time", "#mean", "#p50", "#p99", "#max")
-    note = f"The {len(cells)} with most time of {len(rows)}. " if len(rows) > len(cells) else ""
-    caption = "Statements as the client saw them, all regions together, most time first"
-    first = table(caption, head, cells[:_STATEMENTS_OPEN], facts.distance_note)
-    if len(cells) <= _STATEMENTS_OPEN:
-        return (first,)
-    more = table("Statements, with less time", head, cells[_STATEMENTS_OPEN:], f"{note}{facts.distance_note}".strip())
-    return first, Folded(f"{len(cells) - _STATEMENTS_OPEN} more statements", (more,))
-
-
 _SLICES_SHOWN = 12
 _CHECKS_SHOWN = 60
 
@@ -141,7 +116,7 @@ def _slowest(facts: Facts, samples: Sequence[SlowSample]) -> Block:
 
 def _breakdown(sample: SlowSample) -> str:
     slowest = sorted(sample.statements, key=lambda item: -item[1])
-    return ", ".join(f"{name} {ms(spent)}" for name, spent in slowest[:4]) or "not recorded"
+    return ", ".join(f"{name} {ms(spent)}" for name, spent, *_ in slowest[:4]) or "not recorded"
 
 
 def audit(facts: Facts) -> tuple[Block, ...]:

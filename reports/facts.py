@@ -1,7 +1,7 @@
 """What a page is about: one run, read once."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,10 +16,12 @@ from bench.stats.measured import times_of
 from bench.stats.merge import is_session
 from bench.stats.outages import outage_line
 from bench.stats.phases import measured_names
-from bench.stats.records import Summary
+from bench.stats.records import Group, IntervalRow, Latency, Summary, Which
 from bench.stats.verdict import Headline, headline
 
-from .figures import Look
+from .drawing import Look
+from .model import Cell
+from .numbers import interval, latency
 
 _SERVERS = {
     "postgresql": "PostgreSQL",
@@ -55,7 +57,24 @@ class Facts:
     sent: dict[str, int]
     """How often the client sent each statement, over the whole run."""
     last_s: float
+    folder: Path
     files: tuple[str, ...]
+    intervals: dict[tuple[str | None, str | None, str, str], IntervalRow]
+    """By region, transaction, clock and figure."""
+
+    @property
+    def ended(self) -> int:
+        """How many transactions of measured phases ended, in any way."""
+        return self.summary.total.count
+
+    def times(self, group: Group, clock: Which, names: Sequence[str]) -> tuple[Cell, ...]:
+        """Return figures of a group's response or service time, each with its interval where it has one."""
+        times: Latency = getattr(group, clock)
+        return tuple(Cell(latency(times, name), "number", self._interval(group, clock, name)) for name in names)
+
+    def _interval(self, group: Group, clock: Which, name: str) -> str:
+        row = self.intervals.get((group.region, group.transaction, clock, name))
+        return interval(row.low_ms, row.high_ms) if row else ""
 
     @property
     def look(self) -> Look:
@@ -100,7 +119,9 @@ def gather(run: Run) -> Facts:
         server=_server(run),
         sent=_sent(run),
         last_s=run.last_s,
+        folder=run.path,
         files=_files(run.path),
+        intervals={(row.region, row.transaction, row.time, row.figure): row for row in summary.intervals},
     )
 
 

@@ -5,14 +5,12 @@ from importlib.resources import files
 from jinja2 import Environment, StrictUndefined
 from markupsafe import Markup
 
-from .facts import Facts
-from .model import Code, Figure, Folded, Section, Table, Text
+from .model import Code, Figure, Folded, Page, Table, Text
 from .svg import DARK, LIGHT, region_variables
-from .tiles import tiles
 
 
-def render_html(facts: Facts, sections: tuple[Section, ...]) -> str:
-    """Return the page of a run; whatever it shows of the run's texts is escaped."""
+def render_page(page: Page) -> str:
+    """Return a page; whatever texts it shows are escaped."""
     folder = files("bench.reports") / "templates"
     environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
     environment.tests |= {
@@ -21,12 +19,9 @@ def render_html(facts: Facts, sections: tuple[Section, ...]) -> str:
     }
     environment.filters["svg"] = _svg
     template = environment.from_string((folder / "report.html.j2").read_text(encoding="utf-8"))
-    regions = {region: number % len(LIGHT) for number, region in enumerate(facts.look.regions)}
     return template.render(
-        facts=facts,
-        sections=sections,
-        tiles=tiles(facts.summary),
-        regions=regions,
+        page=page,
+        regions={region: number % len(LIGHT) for number, region in enumerate(page.regions)},
         style=Markup((folder / "report.css").read_text(encoding="utf-8")),
         light=Markup(region_variables(LIGHT)),
         dark=Markup(region_variables(DARK)),

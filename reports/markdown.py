@@ -3,27 +3,21 @@
 import re
 from collections.abc import Iterable, Iterator
 
-from .facts import Facts
-from .model import Block, Cell, Code, Figure, Folded, Section, Table, Text
+from .model import Block, Cell, Code, Figure, Folded, Page, Table, Text
 
 
-def render_markdown(facts: Facts, sections: tuple[Section, ...]) -> str:
-    """Return the page of a run as Markdown."""
-    head = facts.headline
-    manifest = facts.manifest
-    lines = [
-        f"# {_text(head.title)}: {_text(manifest.scenario_name)}",
-        "",
-        f"Run `{manifest.run_id}` on {_text(facts.server_name)}, {_text(facts.started)}.",
-        "",
-    ]
-    if head.reasons:
-        lines += [*(f"- {_text(reason)}" for reason in head.reasons), ""]
-    lines += [_text(head.result), ""]
-    if facts.distances:
-        lines += [_text(f"Times include the emulated distance: {facts.distances}."), ""]
-    for section in sections:
+def render_markdown(page: Page) -> str:
+    """Return a page as Markdown."""
+    lines = [f"# {_text(page.heading)}: {_text(page.name)}", "", f"{_text(page.kicker)}.", ""]
+    if page.reasons:
+        lines += [*(f"- {_text(reason)}" for reason in page.reasons), ""]
+    lines += [_text(page.result), ""]
+    if page.small:
+        lines += [_text(page.small), ""]
+    lines += _blocks(page.top)
+    for section in page.sections:
         lines += [f"## {_text(section.title)}", "", *_blocks(section.blocks)]
+    lines += [_text(page.source)]
     return "\n".join(lines).rstrip() + "\n"
 
 
@@ -55,6 +49,11 @@ def _table(block: Table) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
+    shown = _shown(cell)
+    return f"{shown} ({_text(cell.beside)})" if cell.beside else shown
+
+
+def _shown(cell: Cell) -> str:
     text = " ".join(cell.text.split())
     if cell.kind == "code" and text:
         escaped = text.replace("|", "\\|")

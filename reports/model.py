@@ -1,4 +1,13 @@
-"""What a page is made of, before it becomes HTML or Markdown: sections of texts, tables, figures and code."""
+"""What a page is made of, before it becomes HTML or Markdown: sections of texts, tables, figures and code.
+
+To add a section to the report of a run: write ``name(facts: Facts) -> tuple[Section, ...]`` in a module of its own, which
+returns nothing where it has nothing to show (``facts.folder`` is the run's), and put ``*name(facts)`` at its place in
+``sections.sections``.  HTML, Markdown and CSV then have it.
+
+To make a page of its own: build a ``Page`` and give it to ``html.render_page``, ``markdown.render_markdown`` and
+``tables.write_tables``.  Figures come from ``drawing`` (``canvas``, ``legend``, ``time_scale``) and ``svg.to_svg``, which put
+the page's colours into them.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,10 +21,11 @@ CellKind = Literal["text", "number", "region", "code", "good", "caution", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a table: a text and how to show it."""
+    """One cell of a table: a text and how to show it; ``beside`` is smaller, such as the interval of a figure."""
 
     text: str
     kind: CellKind = "text"
+    beside: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +88,36 @@ class Section:
     anchor: str
     title: str
     blocks: tuple[Block, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Tile:
+    """One figure above the fold with its name and, below it, what it is to be compared with."""
+
+    name: str
+    value: str
+    beside: str
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page: its verdict (``level``, ``heading``, ``reasons``, ``result``), then tiles and ``top``, then its sections.
+
+    ``regions`` in the order of the scenario give the colours; ``name`` is the title of the window, ``source`` the last line.
+    """
+
+    name: str
+    kicker: str
+    level: Literal["good", "caution", "bad"]
+    heading: str
+    reasons: tuple[str, ...]
+    result: str
+    small: str
+    tiles: tuple[Tile, ...]
+    top: tuple[Block, ...]
+    sections: tuple[Section, ...]
+    regions: tuple[str, ...]
+    source: str
 
 
 def table(caption: str, head: Sequence[str], rows: Sequence[Row], note: str = "") -> Table:

@@ -51,6 +51,17 @@ def latency(times: Latency, name: str) -> str:
     return f"≥ {ms(getattr(times, name))}" if name in times.at_least else ms(getattr(times, name))
 
 
+def interval(low_ms: float, high_ms: float) -> str:
+    """Return an interval of times, its unit named once where both ends have the same.
+
+    >>> interval(310.2, 351.0), interval(950.0, 1010.0)
+    ('[310, 351 ms]', '[950 ms, 1.01 s]')
+    """
+    low, high = ms(low_ms), ms(high_ms)
+    value, unit = low.rsplit(" ", 1)
+    return f"[{value if high.endswith(f' {unit}') else low}, {high}]"
+
+
 LATENCY = ("p50_ms", "p95_ms", "p99_ms", "p999_ms", "max_ms")
 
 

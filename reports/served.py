@@ -28,7 +28,7 @@ def served(facts: Facts) -> tuple[Block, ...]:
     blocks = [_against_client(facts, [row for row in rows if row.kind == "statement"])]
     for phase in phases:
         mine = [row for row in rows if row.phase == phase]
-        blocks.append(Folded(f"What the server counted in '{phase}'", tuple(_phase(mine))))
+        blocks.append(Folded(f"What the server counted in '{phase}'", tuple(_phase(phase, mine))))
     return tuple(blocks)
 
 
@@ -61,18 +61,20 @@ def _against_client(facts: Facts, rows: Sequence[ServedRow]) -> Block:
     return table("Statements as the server counted them, most time first", head, cells, note)
 
 
-def _phase(rows: Sequence[ServedRow]) -> list[Block]:
+def _phase(phase: str, rows: Sequence[ServedRow]) -> list[Block]:
     blocks: list[Block] = []
     statements = [row for row in rows if row.kind == "statement"]
     if statements:
-        blocks.append(_statements(statements))
+        blocks.append(_statements(phase, statements))
     for kind in dict.fromkeys(row.kind for row in rows):
         if kind != "statement":
-            blocks.append(_others(_TITLES.get(kind, kind), [row for row in rows if row.kind == kind]))
+            blocks.append(
+                _others(f"{_TITLES.get(kind, kind)}, in '{phase}'", [row for row in rows if row.kind == kind])
+            )
     return blocks
 
 
-def _statements(rows: Sequence[ServedRow]) -> Block:
+def _statements(phase: str, rows: Sequence[ServedRow]) -> Block:
     cells: list[Row] = []
     for row in rows:
         calls, spent = row.values.get("calls", 0.0), row.values.get("exec_ms", 0.0)
@@ -83,7 +85,7 @@ def _statements(rows: Sequence[ServedRow]) -> Block:
         )
     place_head = ("region",) if any(row.region for row in rows) else ()
     head = ("statement", *place_head, "#calls", "#total time", "#mean", "#rows")
-    return table("Statements", head, cells)
+    return table(f"Statements, in '{phase}'", head, cells)
 
 
 def _others(title: str, rows: Sequence[ServedRow]) -> Block:

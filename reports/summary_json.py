@@ -12,7 +12,8 @@ from bench.stats.verdict import Headline
 # 1  first form.
 # 2  bounds of percentiles, answers in the drain, start error, mix and phases, ledger of retries, tail, blast radius,
 #    fairness, counters of the server by phase, audits during the run, workers.
-SCHEMA_VERSION = 2
+# 3  intervals, distance, cross-checks of the server's counts, objectives; a statement of a slow sample may be marked.
+SCHEMA_VERSION = 3
 
 
 def summary_document(manifest: Manifest, summary: Summary, head: Headline) -> dict[str, Any]:

@@ -1,19 +1,9 @@
 """The handful of figures above the fold."""
 
-from dataclasses import dataclass
-
 from bench.stats.records import Summary
 
+from .model import Tile
 from .numbers import MISSING, count, latency, rate, ratio, share
-
-
-@dataclass(frozen=True, slots=True)
-class Tile:
-    """One figure with its name and, below it, what it is to be compared with."""
-
-    name: str
-    value: str
-    beside: str
 
 
 def tiles(summary: Summary) -> tuple[Tile, ...]:

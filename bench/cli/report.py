@@ -20,10 +20,10 @@ def write_reports(run_dir: Path) -> list[Path]:
 @click.option(
     "--format",
     "form",
-    type=click.Choice(["text", "md", "json"]),
+    type=click.Choice(["text", "md", "json", "csv"]),
     default="text",
     show_default=True,
-    help="What to print on standard output.",
+    help="What to print on standard output; csv writes the page's tables into RUN/csv and prints their paths.",
 )
 def command(run: str, out: Path, form: str) -> None:
     """Write the report of RUN again from its store: an id, the start of one, a path, or `last`.
@@ -32,14 +32,14 @@ def command(run: str, out: Path, form: str) -> None:
     """
     from bench.cli.summary import render_summary
     from bench.results.files import find_run
-    from bench.results.read import Run
-    from bench.results.summarise import summarise_run
 
     folder = find_run(out, run)
-    paths = write_reports(folder)
-    if form != "text":
+    write = importlib.import_module("bench.reports.write").write_and_summarise
+    paths, summary = write(folder, with_tables=form == "csv")
+    if form == "text":
+        console.out(render_summary(summary, paths))
+    elif form == "csv":
+        console.plain("".join(f"{path}\n" for path in paths if path.suffix == ".csv"))
+    else:
         wanted = next(path for path in paths if path.suffix == f".{form}")
         console.plain(wanted.read_text(encoding="utf-8"))
-        return
-    with Run.open(folder) as opened:
-        console.out(render_summary(summarise_run(opened), paths))

@@ -37,7 +37,9 @@ from bench.db.connection import connect
 from bench.db.patience import patiently
 from bench.db.session import Effects, Session
 from bench.errors import BenchError, ExitCode, TargetError, UsageError
-from bench.load.engine import Ended, Engine, Plan, gateway_connector
+from bench.load.engine import Engine
+from bench.load.gateways import gateway_connector
+from bench.load.plan import Ended, Plan
 from bench.load.user import Setup
 from bench.load.waiting import install_native_wait, prove_concurrency
 from bench.load.web import WebPage
@@ -47,8 +49,10 @@ from bench.results.manifest import Manifest
 from bench.results.read import Run
 from bench.results.store import MANIFEST_NAME, RunWriter, Status
 from bench.results.summarise import summarise_run
+from bench.stats.selling import sold_out_after
 from bench.stats.validity import Evidence, Validity, judge
-from bench.team.coordinator import Briefing, Coordinator
+from bench.team.briefing import Briefing
+from bench.team.coordinator import Coordinator
 from bench.team.roster import Crew
 
 T = TypeVar("T")
@@ -129,13 +133,13 @@ def _record_failure(writer: RunWriter, error: BaseException) -> None:
 
 
 def _fitted(plan: ResolvedPlan, prepared: Prepared) -> ResolvedPlan:
-    """Return the plan for the regions that the target has, where the user named none."""
-    regions = prepared.target.regions
-    if regions == tuple(region.name for region in plan.scenario.regions):
+    """Return the plan for the regions that the target has, where the user named none, and the distance emulated there."""
+    regions, distance_ms = prepared.target.regions, prepared.target.distance_ms
+    if regions == tuple(r.name for r in plan.scenario.regions) and distance_ms == plan.scenario.distance_ms:
         return plan
     from bench.cli.planning import refit
 
-    return refit(plan, regions)
+    return refit(plan, regions, distance_ms)
 
 
 class _Load:
@@ -263,10 +267,11 @@ class _Load:
         self.writer.close()
         paths = write_reports(self.writer.path)
         with Run.open(self.writer.path) as run:
-            console.out(render_summary(summarise_run(run), paths))
+            summary = summarise_run(run)
+        console.out(render_summary(summary, paths))
         for line in finding_lines(finding for finding in findings if not finding.passed):
             console.out(line)
-        return self._exit_code(ended, validity, findings)
+        return self._exit_code(ended, validity, findings, bool(summary.missed))
 
     def _account(self, journal: tuple[JournalEntry, ...]) -> tuple[StockRow, ...]:
         account = getattr(self.plan.user_class, "account", None)
@@ -282,7 +287,7 @@ class _Load:
 
         rows = self._patiently(read, "the stock cannot be read")
         opening = self.plan.opening_s or 0.0
-        return tuple(replace(row, sold_out_after_s=_sold_out_after(row, journal, opening)) for row in rows)
+        return tuple(replace(row, sold_out_after_s=sold_out_after(row, journal, opening)) for row in rows)
 
     def _audit(self, journal: tuple[JournalEntry, ...], ended: Ended) -> tuple[Finding, ...]:
         window = RunWindow(since=self.since, tag=self.run_tag)
@@ -306,7 +311,7 @@ class _Load:
         """Do what follows the load; a server that was restarted at its end may not be back yet."""
         return patiently(work, self.plan.scenario.give_up_after, Effects(time.perf_counter_ns, gevent.sleep), what)
 
-    def _exit_code(self, ended: Ended, validity: Validity, findings: tuple[Finding, ...]) -> int:
+    def _exit_code(self, ended: Ended, validity: Validity, findings: tuple[Finding, ...], missed: bool) -> int:
         if ended.status == "target_lost":
             console.error_lines(
                 "the server was lost during the run",
@@ -320,7 +325,9 @@ class _Load:
             return ExitCode.DATA_WRONG
         if ended.status == "interrupted" and not ended.gaps_unix_s:
             return ExitCode.INTERRUPTED
-        return ExitCode.NOT_VALID if validity.verdict == "INVALID" else ExitCode.OK
+        if validity.verdict == "INVALID":
+            return ExitCode.NOT_VALID
+        return ExitCode.OBJECTIVE_FAILED if missed else ExitCode.OK
 
 
 @contextmanager
@@ -370,15 +377,3 @@ def _phases(plan: ResolvedPlan) -> tuple[Any, ...]:
         found.append(Phase(phase.name, start, phase.duration, phase.measured))
         start += phase.duration
     return tuple(found)
-
-
-def _sold_out_after(row: StockRow, journal: tuple[JournalEntry, ...], opening_s: float) -> float | None:
-    """Return the seconds from the opening to the acknowledgement of the last unit offered, or None if some were left."""
-    sold = 0
-    for entry in sorted(journal, key=lambda entry: entry.elapsed_s):
-        if entry.status == "cancelled":
-            continue
-        sold += sum(t.units for t in entry.taken if (t.product_id, t.warehouse_region) == (row.product_id, row.region))
-        if sold >= row.offered:
-            return entry.elapsed_s - opening_s
-    return None

@@ -43,7 +43,11 @@ def summary_text(summary: Summary, paths: Sequence[Path] = ()) -> str:
 def _lines(summary: Summary, paths: Sequence[Path]) -> list[Text]:
     table = _table(summary) if summary.total.count else ()
     above = [*_verdict(summary), *table, *_aborts(summary), *_outages(summary)]
-    below = [_audit(summary), *(Text(str(path), no_wrap=True, overflow="ignore") for path in paths)]
+    below = [
+        *_objectives(summary),
+        _audit(summary),
+        *(Text(str(path), no_wrap=True, overflow="ignore") for path in paths),
+    ]
     lines = [*above, *_stock(summary, MAX_LINES - len(above) - len(below)), *below]
     for line in lines:
         line.rstrip()
@@ -166,6 +170,16 @@ def _audit(summary: Summary) -> Text:
         return _line(f"audit: {plural(len(summary.findings), 'rule')} checked, all hold{during}")
     names = ", ".join(finding.rule for finding in broken)
     return _line(f"audit: {len(broken)} of {plural(len(summary.findings), 'rule')} broken: {names}{during}", "red")
+
+
+def _objectives(summary: Summary) -> Iterator[Text]:
+    """How many objectives hold; which do not is among the reasons of the verdict."""
+    rows, missed = summary.objectives, summary.missed
+    if rows and not missed:
+        yield _line(f"objectives: {len(rows)}, all hold ({'; '.join(f'{row.objective}: {row.text}' for row in rows)})")
+    elif rows:
+        names = "; ".join(f"{row.objective}: {row.text}" for row in missed)
+        yield _line(f"objectives: {len(missed)} of {len(rows)} missed ({names})", "red")
 
 
 def _checks(summary: Summary) -> str:

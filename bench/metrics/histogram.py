@@ -16,19 +16,25 @@ import numpy.typing as npt
 
 SUB_BUCKETS = 1024
 RELATIVE_ERROR = 1 / (2 * SUB_BUCKETS)
-_ROUNDING = 1e-12
-_HEADER = struct.Struct("<IqQqq")
+ROUNDING = 1e-12
+HEADER = struct.Struct("<IqQqq")
+STORED = b"\x78\x01\x01"
+"""How the zlib form of what is stored without compression begins."""
+_SMALL = 16
+"""Up to so many buckets are stored as they are: compressing them costs more time than it saves room."""
 
 Ints = npt.NDArray[np.int64]
 
 
-def _indices(values_ns: Ints) -> Ints:
+def bucket_indices(values_ns: Ints) -> Ints:
+    """Return the bucket of each value."""
     mantissa, exponent = np.frexp(np.maximum(values_ns, 1).astype(np.float64))
     sub = ((mantissa - 0.5) * (2 * SUB_BUCKETS)).astype(np.int64)
     return exponent.astype(np.int64) * SUB_BUCKETS + sub
 
 
-def _midpoints(indices: Ints) -> npt.NDArray[np.float64]:
+def bucket_middles(indices: Ints) -> npt.NDArray[np.float64]:
+    """Return the middle of each bucket in nanoseconds: what a value in it is read back as."""
     exponent, sub = np.divmod(indices, SUB_BUCKETS)
     mantissa: npt.NDArray[np.float64] = 0.5 + (sub + 0.5) / (2 * SUB_BUCKETS)
     return np.ldexp(mantissa, exponent.astype(np.int32))
@@ -55,7 +61,7 @@ class Histogram:
         """Return the histogram of an int64 array of nanoseconds; values below 1 fall into the lowest bucket."""
         if values_ns.size == 0:
             return cls.empty()
-        indices, counts = np.unique(_indices(values_ns), return_counts=True)
+        indices, counts = np.unique(bucket_indices(values_ns), return_counts=True)
         return cls(
             indices,
             counts.astype(np.int64),
@@ -92,11 +98,11 @@ class Histogram:
         if not total:
             return None
         # Less than a sample in a billion: 99.9 / 100 * 1000 is a little more than 999, and its rank is 999 all the same.
-        rank = max(1, int(np.ceil(percent / 100 * total - _ROUNDING * total)))
+        rank = max(1, int(np.ceil(percent / 100 * total - ROUNDING * total)))
         if rank >= total:
             return float(self.max_ns)
         position = int(np.searchsorted(np.cumsum(self.counts), rank))
-        middle = float(_midpoints(self.indices[position : position + 1])[0])
+        middle = float(bucket_middles(self.indices[position : position + 1])[0])
         return min(max(middle, float(self.min_ns)), float(self.max_ns))
 
     def percentile_ms(self, percent: float) -> float | None:
@@ -118,21 +124,22 @@ class Histogram:
         """Return (values in ms, share of values at or below), ascending: the shape that a tail chart draws."""
         if not self.count:
             return np.empty(0), np.empty(0)
-        return _midpoints(self.indices) / 1e6, np.cumsum(self.counts) / self.count
+        return bucket_middles(self.indices) / 1e6, np.cumsum(self.counts) / self.count
 
     def to_bytes(self) -> bytes:
         """Return a compact form: a header and the zlib-packed differences of indices, and counts."""
         deltas = np.diff(self.indices, prepend=0).astype("<i4").tobytes()
-        packed = zlib.compress(deltas + self.counts.astype("<u4").tobytes(), 1)
-        header = _HEADER.pack(len(self.indices), self.sum_ns, self.count, self.min_ns, self.max_ns)
+        raw = deltas + self.counts.astype("<u4").tobytes()
+        packed = _store(raw) if len(self.indices) <= _SMALL else zlib.compress(raw, 1)
+        header = HEADER.pack(len(self.indices), self.sum_ns, self.count, self.min_ns, self.max_ns)
         return header + packed
 
     @classmethod
     def from_bytes(cls, data: bytes) -> Self:
         """Return what ``to_bytes`` packed; ValueError when the bytes are not such a histogram."""
         try:
-            size, sum_ns, count, min_ns, max_ns = _HEADER.unpack_from(data)
-            raw = zlib.decompress(data[_HEADER.size :])
+            size, sum_ns, count, min_ns, max_ns = HEADER.unpack_from(data)
+            raw = zlib.decompress(data[HEADER.size :])
         except (struct.error, zlib.error) as error:
             raise ValueError(f"not a histogram: {error}") from None
         if len(raw) != 8 * size:
@@ -142,3 +149,12 @@ class Histogram:
         if int(counts.sum()) != count:
             raise ValueError("not a histogram: the counts do not add up")
         return cls(indices, counts, sum_ns, min_ns, max_ns)
+
+
+def _store(raw: bytes) -> bytes:
+    """Return bytes as zlib writes them without compression (RFC 1950 and 1951), for less than zlib takes to set itself up."""
+    length = len(raw)
+    return b"".join((STORED, _LENGTHS.pack(length, length ^ 0xFFFF), raw, _SUM.pack(zlib.adler32(raw))))
+
+
+_LENGTHS, _SUM = struct.Struct("<HH"), struct.Struct(">I")

@@ -2,11 +2,14 @@
 
 from collections.abc import Iterator
 
+import numpy as np
+
 from bench.metrics.frame import ATTEMPT
 from bench.metrics.histogram import Histogram
 from bench.results.read import Run
 from bench.stats.blast import Sides
 from bench.stats.merge import SESSION_PREFIX
+from bench.stats.objectives import Objective
 from bench.stats.offer import Executed, PlannedOffer
 from bench.stats.outages import Ended
 from bench.stats.phases import Phase, measured_names
@@ -18,6 +21,13 @@ _ROUNDING_S = 1e-6
 def planned(run: Run) -> tuple[PlannedOffer, ...]:
     """Return what the phases were to offer; empty for a run of before this was kept."""
     return tuple(PlannedOffer(part.phase, part.session, part.region, part.expected) for part in run.manifest.planned)
+
+
+def objectives(run: Run) -> tuple[Objective, ...]:
+    """Return the objectives of the scenario; empty for a run of before there were any."""
+    return tuple(
+        Objective(each.text, each.transaction, each.region, each.metric, each.limit) for each in run.manifest.objectives
+    )
 
 
 def executed(run: Run) -> tuple[Executed, ...]:
@@ -35,14 +45,13 @@ def drained(run: Run) -> dict[tuple[str, str, str], int]:
 
     To the frame: what ended in the second in which measuring ended counts as ended within it if most of that second was.
     """
-    names = measured_names(run.manifest.phases)
-    query = """
-        SELECT elapsed_s, phase, region, name, kind, sum(count) FROM transactions JOIN frames USING (frame)
-        GROUP BY 1, 2, 3, 4, 5
-    """
+    names, read = measured_names(run.manifest.phases), run.scan
+    middles = (elapsed_s - _HALF_FRAME_S for _, elapsed_s in run.frames)
+    outside = np.array([not _is_within(run.manifest.phases, middle, run.end_s) for middle in middles], np.bool_)
+    counts = read.ended[outside].sum(axis=0).tolist()
     late: dict[tuple[str, str, str], int] = {}
-    for elapsed_s, phase, region, name, kind, count in run.rows(query):
-        if phase in names and not _is_within(run.manifest.phases, elapsed_s - _HALF_FRAME_S, run.end_s):
+    for (phase, region, name, _, kind), count in zip(read.keys, counts, strict=True):
+        if phase in names and count:
             late[region, name, kind] = late.get((region, name, kind), 0) + count
     return late
 

@@ -8,8 +8,11 @@ import tempfile
 from pathlib import Path
 from urllib.parse import quote
 
+from pydantic import ValidationError
+
 from bench.errors import UsageError
 from bench.results import versions
+from bench.results.manifest import Manifest
 from bench.results.store import MANIFEST_NAME, STORE_NAME
 from bench.results.tables import UPGRADES
 
@@ -22,7 +25,7 @@ def connect(folder: Path) -> tuple[sqlite3.Connection, tempfile.TemporaryDirecto
     """
     store = folder / STORE_NAME
     if not store.is_file():
-        raise UsageError(f"'{folder}' holds no run (no {STORE_NAME})", hint="list the runs with: ls runs")
+        raise UsageError(f"'{folder}' holds no run (no {STORE_NAME})", hint="list the runs with: bench runs")
     try:
         return _open(store), None
     except sqlite3.OperationalError as error:
@@ -61,6 +64,24 @@ def _open(store: Path) -> sqlite3.Connection:
 
 def _damaged(store: Path, error: Exception) -> UsageError:
     return UsageError(f"'{store}' cannot be read", cause=str(error), hint="the store is damaged: choose another run")
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Return the manifest of a run; UsageError when it is missing, malformed or newer than this version of bench."""
+    path = folder / MANIFEST_NAME
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        if not isinstance(document, dict):
+            raise ValueError("not a JSON object")
+        versions.check_version(f"'{path}'", int(document.get("schema_version", 0)), versions.MANIFEST_VERSION)
+        return Manifest.model_validate(document)
+    except OSError as error:
+        raise UsageError(f"'{path}' cannot be read", cause=(error.strerror or str(error)).lower()) from None
+    except ValidationError as error:
+        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
+        raise UsageError(f"'{path}' is not a manifest", cause=faults) from None
+    except ValueError as error:
+        raise UsageError(f"'{path}' is not a manifest", cause=str(error)) from None
 
 
 def list_runs(runs_dir: Path) -> list[Path]:

@@ -105,6 +105,16 @@ class PlannedPart(_Part):
     expected: float
 
 
+class ObjectiveInfo(_Part):
+    """An objective of the scenario; None is all transactions or regions, ``limit`` in the unit that ``metric`` names."""
+
+    text: str
+    transaction: str | None
+    region: str | None
+    metric: str
+    limit: float
+
+
 class Manifest(_Part):
     """Everything that was fixed before the first arrival.
 
@@ -143,7 +153,7 @@ class Manifest(_Part):
 
     @model_validator(mode="after")
     def _check_phases(self) -> Self:
-        _ = self.phases, self.t0_s
+        _ = self.phases, self.t0_s, self.objectives
         return self
 
     @property
@@ -153,6 +163,14 @@ class Manifest(_Part):
         if not isinstance(rows, list):
             raise ValueError("scenario.phases is not a list")
         return tuple(_phase(row) for row in rows)
+
+    @property
+    def objectives(self) -> tuple[ObjectiveInfo, ...]:
+        """The objectives of the scenario; ValueError when one is malformed."""
+        rows = self.scenario.get("objectives") or []
+        if not isinstance(rows, list):
+            raise ValueError("scenario.objectives is not a list")
+        return tuple(ObjectiveInfo.model_validate(row) for row in rows)
 
     @property
     def t0_s(self) -> float | None:

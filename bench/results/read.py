@@ -7,14 +7,12 @@ import contextlib
 import json
 import sqlite3
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Literal, Self, cast, get_args
-
-from pydantic import ValidationError
+from typing import Any, Self, TypeVar, cast, get_args
 
 from bench.errors import UsageError
 from bench.metrics.frame import (
@@ -36,17 +34,20 @@ from bench.metrics.frame import (
 from bench.metrics.histogram import Histogram
 from bench.metrics.outcome import Finding, StockRow, WorkerRow
 from bench.results import files
-from bench.results.files import find_run
+from bench.results.files import find_run, read_manifest
 from bench.results.manifest import Manifest
 from bench.results.pooling import pool_rows
-from bench.results.store import MANIFEST_NAME
-from bench.results.versions import MANIFEST_VERSION, check_version
+from bench.results.scan import QUERY, Grid, Scan, scan
 from bench.stats.merge import Label, Merged, merge_transactions
 from bench.stats.phases import Phase, measured_names
 from bench.stats.records import RunStatus
 from bench.stats.validity import ENDINGS, LAST_FRAME_S, Evidence, Validity, Verdict
 
 __all__ = ["Run", "find_run"]
+
+T = TypeVar("T")
+
+_PART = 20_000
 
 
 class Run:
@@ -120,8 +121,23 @@ class Run:
     @cached_property
     def cells(self) -> tuple[TransactionCell, ...]:
         """Transactions merged over the frames, sessions (``session:NAME``) among them."""
-        query = "SELECT phase, region, name, outcome, kind, count, attempts, response, service FROM transactions"
-        return tuple(TransactionCell(*row) for row in pool_rows(self.rows(query), labels=5, counts=2))
+        return self.scan.cells
+
+    @cached_property
+    def frames(self) -> tuple[tuple[int, float], ...]:
+        """The frames in order: (number, end in seconds since the start of the run)."""
+        return tuple(self.rows("SELECT frame, elapsed_s FROM frames ORDER BY frame"))
+
+    @cached_property
+    def scan(self) -> Scan:
+        """The transactions, read once for every use."""
+        return self.scan_by(None)
+
+    def scan_by(self, bin_s: int | None) -> Scan:
+        """Read the transactions for a timeline of bins of so many seconds (None: as fine as a chart can show)."""
+        return self._checked(
+            lambda: scan(self.parts(QUERY), Grid.of(self.frames, bin_s), self.manifest.phases, self.end_s)
+        )
 
     def transactions(self, by: Sequence[Label] = ("phase", "region", "name")) -> dict[tuple[str, ...], Merged]:
         """Return transactions merged by some labels: counts added, histograms pooled."""
@@ -130,17 +146,19 @@ class Run:
     @cached_property
     def statements(self) -> tuple[StatementCell, ...]:
         """Statements merged over the frames."""
-        return self._statement_cells("<>")
+        return tuple(cell for cell in self._statement_cells if cell.statement != ATTEMPT)
 
     @cached_property
     def attempts(self) -> tuple[StatementCell, ...]:
         """The times of attempts by transaction, merged over the frames; ``errors`` of them did not commit."""
-        return self._statement_cells("=")
+        return tuple(cell for cell in self._statement_cells if cell.statement == ATTEMPT)
 
-    def _statement_cells(self, compare: Literal["=", "<>"]) -> tuple[StatementCell, ...]:
-        columns = "phase, region, transaction_name, statement, count, errors, time"
-        query = f"SELECT {columns} FROM statements WHERE statement {compare} ?"  # noqa: S608  # no text from outside
-        return tuple(StatementCell(*row) for row in pool_rows(self.rows(query, ATTEMPT), labels=4, counts=2))
+    @cached_property
+    def _statement_cells(self) -> tuple[StatementCell, ...]:
+        query = "SELECT phase, region, transaction_name, statement, count, errors, time FROM statements"
+        return self._checked(
+            lambda: tuple(StatementCell(*row) for row in pool_rows(self.parts(query), labels=4, counts=2))
+        )
 
     @cached_property
     def retries(self) -> tuple[RetryCell, ...]:
@@ -159,7 +177,11 @@ class Run:
             FROM arrivals JOIN frames USING (frame) WHERE elapsed_s <= ?1 + ?2
         """
         until = float("inf") if self.end_s is None else self.end_s
-        return tuple(ArrivalCell(*row) for row in pool_rows(self.rows(query, until, LAST_FRAME_S), labels=3, counts=3))
+        return self._checked(
+            lambda: tuple(
+                ArrivalCell(*row) for row in pool_rows(self.parts(query, until, LAST_FRAME_S), labels=3, counts=3)
+            )
+        )
 
     @cached_property
     def generator(self) -> tuple[tuple[float, GeneratorCell], ...]:
@@ -299,9 +321,28 @@ class Run:
         try:
             yield from self.db.execute(query, values)
         except (sqlite3.DatabaseError, ValueError) as error:
-            raise UsageError(
-                f"'{self.path}' is damaged", cause=str(error), hint="choose another run; this one cannot be read whole"
-            ) from None
+            raise self._damaged(error) from None
+
+    def parts(self, query: str, *values: object) -> Iterator[list[Any]]:
+        """Yield the rows of a query in lists of at most ``_PART``; UsageError as ``rows``."""
+        try:
+            cursor = self.db.execute(query, values)
+            while part := cursor.fetchmany(_PART):
+                yield part
+        except sqlite3.DatabaseError as error:
+            raise self._damaged(error) from None
+
+    def _checked(self, read: Callable[[], T]) -> T:
+        """Return what was read; UsageError when what the store holds turns out to be damaged."""
+        try:
+            return read()
+        except (ValueError, TypeError, OverflowError) as error:
+            raise self._damaged(error) from None
+
+    def _damaged(self, error: Exception) -> UsageError:
+        return UsageError(
+            f"'{self.path}' is damaged", cause=str(error), hint="choose another run; this one cannot be read whole"
+        )
 
     def _one(self, query: str) -> Any:
         return next(self.rows(query), None)
@@ -309,23 +350,5 @@ class Run:
 
 def _slow_sample(row: Any) -> SlowSample:
     *labels, statements, dispatch_ms, wait_ms, backoff_ms, reasons, key = row
-    trail = tuple((name, ms) for name, ms in json.loads(statements))
+    trail = tuple(map(tuple, json.loads(statements)))
     return SlowSample(*(*labels, trail, dispatch_ms, wait_ms, backoff_ms, tuple(json.loads(reasons)), key))
-
-
-def read_manifest(folder: Path) -> Manifest:
-    """Return the manifest of a run; UsageError when it is missing, malformed or newer than this version of bench."""
-    path = folder / MANIFEST_NAME
-    try:
-        document = json.loads(path.read_text(encoding="utf-8"))
-        if not isinstance(document, dict):
-            raise ValueError("not a JSON object")
-        check_version(f"'{path}'", int(document.get("schema_version", 0)), MANIFEST_VERSION)
-        return Manifest.model_validate(document)
-    except OSError as error:
-        raise UsageError(f"'{path}' cannot be read", cause=(error.strerror or str(error)).lower()) from None
-    except ValidationError as error:
-        faults = "; ".join(f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()[:3])
-        raise UsageError(f"'{path}' is not a manifest", cause=faults) from None
-    except ValueError as error:
-        raise UsageError(f"'{path}' is not a manifest", cause=str(error)) from None

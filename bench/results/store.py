@@ -49,7 +49,7 @@ class RunWriter:
                 raise UsageError(f"'{path}' holds a run already", hint="choose another folder, or move that run away")
             self._db = _create(self.path / STORE_NAME)
         except (OSError, sqlite3.Error) as error:
-            raise _unwritable(path, error) from None
+            raise unwritable(path, error) from None
 
     def write_manifest(self, manifest: Manifest) -> None:
         """Write manifest.json; a reader sees the old one or the new one, never a part."""
@@ -127,7 +127,7 @@ class RunWriter:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):  # disk full, read-only, folder gone
-                raise _unwritable(self.path, error) from None
+                raise unwritable(self.path, error) from None
             raise
 
 
@@ -161,7 +161,7 @@ def write_atomically(path: Path, text: str) -> None:
         partial.replace(path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise _unwritable(path, error) from None
+        raise unwritable(path, error) from None
 
 
 def refuse_package(path: Path) -> None:
@@ -176,7 +176,8 @@ def refuse_package(path: Path) -> None:
                 )
 
 
-def _unwritable(path: Path, error: Exception) -> UsageError:
+def unwritable(path: Path, error: Exception) -> UsageError:
+    """Return the error for a folder that cannot be written to."""
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
     return UsageError(
         f"cannot write to '{path}'",

@@ -37,6 +37,7 @@ def summarise_run(run: Run) -> Summary:
             executed=derived.executed(run),
             slow=run.slow(SLOW_READ),
             contenders=run.contenders,
+            blocks=run.scan.blocks,
             cold=derived.cold_sides(run),
             counters=run.counters,
             checks=run.checks,
@@ -45,5 +46,6 @@ def summarise_run(run: Run) -> Summary:
             stock=run.stock,
             wins=run.wins,
             findings=run.findings,
+            objectives=derived.objectives(run),
         )
     )

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationInfo, model_validator
 
+from bench.scenario.objectives import Sentence
 from bench.scenario.traces import TOTAL, Trace, parse_trace
 from bench.scenario.values import (
     CheckShape,
@@ -199,6 +200,8 @@ class Scenario(_Strict):
     on_lost_worker: Literal["rebalance", "stop"] = "rebalance"
     """What becomes of the arrivals of a worker process that is lost."""
     matrix: Matrix | None = None
+    objectives: tuple[Sentence, ...] = ()
+    """What must hold for a run to pass, each as a sentence."""
     seed: int = Field(default=1, ge=0)
     scale: str = "small"
     zipf: float = Field(default=1.0, ge=0, le=2)
@@ -217,12 +220,17 @@ class Scenario(_Strict):
             yield "phases: every rate is zero"
         if not any(phase.measured for phase in self.phases):
             yield "phases: none is measured"
+        texts = [objective.text for objective in self.objectives]
+        yield from (f"objectives: '{text}' is there twice" for text in sorted(set(texts)) if texts.count(text) > 1)
         for session in self.session_time:
             if session not in self.session_names:
                 yield f"session_time.{session}: no phase offers it{nearest(session, self.session_names)}"
 
     def _region_faults(self) -> Iterator[str]:
         known = [region.name for region in self.regions]
+        for number, objective in enumerate(self.objectives):
+            if objective.region and objective.region not in known:
+                yield f"objectives[{number}]: no region '{objective.region}'{nearest(objective.region, known)}"
         if len(set(known)) < len(known):
             yield f"regions: names repeat ({', '.join(known)})"
         for number, phase in enumerate(self.phases):

@@ -13,13 +13,18 @@ from bench.metrics.frame import (
     StatementCell,
     TransactionCell,
 )
+from bench.metrics.histogram import Histogram
 from bench.metrics.outcome import Finding, StockRow, WorkerRow
 from bench.stats.blast import Sides
+from bench.stats.objectives import Objective
 from bench.stats.offer import Executed, PlannedOffer
 from bench.stats.outages import Outage
 from bench.stats.phases import Phase
 from bench.stats.records import RunStatus
 from bench.stats.validity import Evidence, Validity
+
+Blocks = Mapping[tuple[str, str], tuple[Sequence[Histogram], Sequence[Histogram]]]
+"""Response and service times by (region, transaction): one histogram for each block of measured seconds, in order."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +56,7 @@ class Material:
     executed: Sequence[Executed] = ()
     slow: Sequence[SlowSample] = ()
     contenders: Sequence[Contender] = ()
+    blocks: Blocks = field(default_factory=dict)
     cold: Sides = field(default_factory=Sides)
     counters: Sequence[Counter] = ()
     checks: tuple[Check, ...] = ()
@@ -59,3 +65,4 @@ class Material:
     stock: tuple[StockRow, ...] = ()
     wins: Mapping[str, tuple[int, int]] = field(default_factory=dict)
     findings: tuple[Finding, ...] = ()
+    objectives: Sequence[Objective] = ()

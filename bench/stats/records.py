@@ -8,12 +8,13 @@ from bench.metrics.histogram import Histogram
 from bench.metrics.outcome import Finding, StockRow, WorkerRow
 from bench.stats.blast import BlastRow
 from bench.stats.censoring import Reading, Times
+from bench.stats.distance import DistanceRow
 from bench.stats.fairness import Fairness
 from bench.stats.ledger import HotKey, LedgerRow
 from bench.stats.offer import Mix, PhaseRow
 from bench.stats.outages import Outage
 from bench.stats.phases import Phase
-from bench.stats.serverside import ServedRow
+from bench.stats.serverside import CrossCheck, ServedRow
 from bench.stats.tail import Tail
 from bench.stats.validity import Validity
 
@@ -120,6 +121,21 @@ class Group:
     commit: Latency
 
 
+Which = Literal["response", "service"]
+
+
+@dataclass(frozen=True, slots=True)
+class IntervalRow:
+    """The 95 % interval of one figure of a group's times; None stands for all regions or all transactions."""
+
+    region: str | None
+    transaction: str | None
+    time: Which
+    figure: str
+    low_ms: float
+    high_ms: float
+
+
 @dataclass(frozen=True, slots=True)
 class Arrivals:
     """Sessions of the schedule of one region (None: all), and what became of them; rates are per measured second.
@@ -187,6 +203,21 @@ class GeneratorFacts:
 
 
 @dataclass(frozen=True, slots=True)
+class ObjectiveRow:
+    """One objective of the scenario, as it is written there, and what was measured; ``value`` None is nothing.
+
+    ``metric`` names the unit of ``limit`` and ``value``; ``text`` is the value for people.
+    """
+
+    objective: str
+    metric: str
+    limit: float
+    value: float | None
+    passed: bool
+    text: str
+
+
+@dataclass(frozen=True, slots=True)
 class Summary:
     """What a run measured.  ``regions`` are in the order of the scenario; ``total`` is all of them together."""
 
@@ -204,6 +235,8 @@ class Summary:
     transactions: tuple[Group, ...]
     region_transactions: tuple[Group, ...]
     sessions: tuple[Group, ...]
+    intervals: tuple[IntervalRow, ...]
+    distance: tuple[DistanceRow, ...]
     total_arrivals: Arrivals
     arrivals: tuple[Arrivals, ...]
     aborts: tuple[AbortDetail, ...]
@@ -216,12 +249,14 @@ class Summary:
     blast: tuple[BlastRow, ...]
     fairness: Fairness | None
     served: tuple[ServedRow, ...]
+    cross_checks: tuple[CrossCheck, ...]
     checks: tuple[Check, ...]
     outages: tuple[Outage, ...]
     workers: tuple[WorkerRow, ...]
     stock: tuple[StockRow, ...]
     wins: tuple[WinRow, ...]
     findings: tuple[Finding, ...]
+    objectives: tuple[ObjectiveRow, ...]
 
     @property
     def region_names(self) -> tuple[str, ...]:
@@ -237,6 +272,11 @@ class Summary:
     def broken(self) -> tuple[Finding, ...]:
         """The rules of the audit that do not hold."""
         return tuple(finding for finding in self.findings if not finding.passed)
+
+    @property
+    def missed(self) -> tuple[ObjectiveRow, ...]:
+        """The objectives that do not hold."""
+        return tuple(row for row in self.objectives if not row.passed)
 
     @property
     def oversold(self) -> int:

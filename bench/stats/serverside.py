@@ -1,10 +1,11 @@
 """What the server counted in each phase: differences of its own cumulative counters.  Pure."""
 
+from collections import Counter as Tally
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.metrics.frame import Counter
+from bench.metrics.frame import Counter, RetryCell, StatementCell
 
 KINDS = ("statement", "index", "table", "database", "wait", "lock")
 _WEIGHT = {"statement": "exec_ms", "index": "scans", "table": "seq_tup_read", "wait": "samples", "lock": "samples"}
@@ -68,3 +69,45 @@ def _phase_rows(phase: str, grown: Grown) -> list[ServedRow]:
 
 def _weight(row: ServedRow) -> tuple[float, float]:
     return row.values.get(_WEIGHT.get(row.kind, ""), 0.0), sum(row.values.values())
+
+
+@dataclass(frozen=True, slots=True)
+class CrossCheck:
+    """The same thing as the server and as the client counted it, over the whole run, warm-up included."""
+
+    what: str
+    server: int
+    client: int
+    note: str
+
+
+_DEADLOCK = "deadlock_detected"
+
+
+def cross_checks(
+    rows: Sequence[ServedRow], retries: Sequence[RetryCell], statements: Sequence[StatementCell]
+) -> tuple[CrossCheck, ...]:
+    """Return deadlocks, rollbacks and calls of statements beside the client's own; nothing that the server did not count.
+
+    ``rows`` are of all phases, ``retries`` and ``statements`` of the whole run.
+    """
+    counted, calls, sent = Tally[str](), Tally[str](), Tally[str]()
+    for row in rows:
+        if row.kind == "database":
+            counted.update({metric: round(value) for metric, value in row.values.items()})
+        elif row.kind == "statement":
+            calls[row.name] += round(row.values.get("calls", 0.0))
+    for cell in statements:
+        sent[cell.statement] += cell.count
+    found = []
+    if counted:
+        deadlocks = sum(cell.count for cell in retries if cell.reason == _DEADLOCK)
+        found = [
+            CrossCheck("deadlocks", counted["deadlocks"], deadlocks, "the client's: attempts that ended with one"),
+            CrossCheck("rollbacks", counted["rollbacks"], sent["ROLLBACK"], "the client's: ROLLBACK sent"),
+        ]
+    both = sorted(set(calls) & set(sent))
+    if both:
+        server, client = (sum(each[name] for name in both) for each in (calls, sent))
+        found.append(CrossCheck("calls of statements", server, client, "of those that both count by name"))
+    return tuple(found)

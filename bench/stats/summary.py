@@ -11,14 +11,17 @@ from collections.abc import Iterable, Mapping, Sequence
 from bench.metrics.frame import RetryCell, StatementCell
 from bench.metrics.histogram import Histogram
 from bench.stats.blast import blast_rows
+from bench.stats.distance import distance_rows
 from bench.stats.fairness import fairness
 from bench.stats.ledger import hot_keys, ledger
 from bench.stats.material import Material
 from bench.stats.measured import Measured
 from bench.stats.merge import is_session
+from bench.stats.objectives import judge_objectives
 from bench.stats.offer import Offered, mix, phase_rows
 from bench.stats.records import AbortDetail, GeneratorFacts, Latency, StatementRow, Summary, WinRow
-from bench.stats.serverside import served_rows
+from bench.stats.serverside import cross_checks, served_rows
+from bench.stats.spread import interval_rows
 from bench.stats.tail import Slowest, explain
 from bench.stats.validity import Evidence
 from bench.units import NS_PER_MS
@@ -34,6 +37,11 @@ def summarise(material: Material) -> Summary:
     seen = sorted({cell.region for cell in tx} - set(regions))
     places = (*regions, *seen)
     total = measured.group(None, None)
+    of_regions = tuple(measured.group(region, None) for region in places)
+    of_names = tuple(measured.group(None, name) for name in names)
+    present = {(cell.region, cell.name) for cell in tx}
+    both = tuple(measured.group(region, name) for name in names for region in places if (region, name) in present)
+    served = served_rows(material.counters)
     return Summary(
         status=material.status,
         detail=material.detail,
@@ -45,15 +53,12 @@ def summarise(material: Material) -> Summary:
         measured_s=measured.seconds,
         distance_ms=material.distance_ms,
         total=total,
-        regions=tuple(measured.group(region, None) for region in places),
-        transactions=tuple(measured.group(None, name) for name in names),
-        region_transactions=tuple(
-            measured.group(region, name)
-            for name in names
-            for region in places
-            if any(cell.name == name and cell.region == region for cell in tx)
-        ),
+        regions=of_regions,
+        transactions=of_names,
+        region_transactions=both,
         sessions=measured.session_groups(places),
+        intervals=interval_rows(material.blocks, (total, *of_regions, *of_names, *both)),
+        distance=distance_rows(tx, measured.statements, material.distance_ms, places),
         total_arrivals=measured.arrivals_of(None),
         arrivals=tuple(measured.arrivals_of(region) for region in places),
         aborts=_abort_details(measured.retries),
@@ -83,13 +88,15 @@ def summarise(material: Material) -> Summary:
         ),
         blast=blast_rows(material.cold, places),
         fairness=fairness(material.contenders, regions),
-        served=served_rows(material.counters),
+        served=served,
+        cross_checks=cross_checks(served, material.retries, material.statements),
         checks=material.checks,
         outages=material.outages,
         workers=material.workers,
         stock=material.stock,
         wins=_win_rows(material.wins, places),
         findings=material.findings,
+        objectives=judge_objectives(material.objectives, (total, *of_regions, *of_names, *both)),
     )
 
 

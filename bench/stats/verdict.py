@@ -29,7 +29,14 @@ _ENDINGS = {
 
 def headline(summary: Summary) -> Headline:
     """Return the verdict on a run: is the measurement valid, is the data right, was it whole."""
-    found = (_validity(summary), _data(summary), _ending(summary), _nothing(summary), _mix(summary))
+    found = (
+        _validity(summary),
+        _data(summary),
+        _objectives(summary),
+        _ending(summary),
+        _nothing(summary),
+        _mix(summary),
+    )
     parts = [part for part in found if part]
     if not parts:
         parts = [("good", "VALID", ())]
@@ -56,6 +63,14 @@ def _data(summary: Summary) -> Part | None:
         return None
     lines = tuple(f"{finding.title}: {plural(finding.violations, 'violation')}" for finding in broken)
     return "bad", "DATA WRONG", (*lines, *([oversold] if oversold else []))
+
+
+def _objectives(summary: Summary) -> Part | None:
+    missed = summary.missed
+    if not missed:
+        return None
+    title = "OBJECTIVE MISSED" if len(missed) == 1 else "OBJECTIVES MISSED"
+    return "bad", title, tuple(f"{row.objective}: it was {row.text}" for row in missed)
 
 
 def _ending(summary: Summary) -> Part | None:

@@ -1,4 +1,4 @@
-"""Reading a page as a browser would: its tables, ids and references."""
+"""Reading a page as a browser would: its tables, ids and references.  What is small beside a figure is kept apart."""
 
 from dataclasses import dataclass, field
 from html.parser import HTMLParser
@@ -27,6 +27,7 @@ class Page(HTMLParser):
         self.headings: list[tuple[str, str]] = []
         self.figures: list[str] = []
         self.text = ""
+        self.beside: list[str] = []
         self._buffer: str | None = None
         self.feed(html)
         self.close()
@@ -45,6 +46,8 @@ class Page(HTMLParser):
             self.tables[-1].rows.append([])
         if tag in ("th", "td"):
             self.tables[-1].scopes.append(values.get("scope") if tag == "th" else "td")
+        if tag == "small":
+            self.beside.append("")
         if tag == "figure":
             self.figures.append("")
         if tag in ("th", "td", "caption", "h1", "h2"):
@@ -70,7 +73,9 @@ class Page(HTMLParser):
             self._buffer = None
 
     def handle_data(self, data):
-        if self._buffer is not None:
+        if self.unclosed and self.unclosed[-1] == "small":
+            self.beside[-1] += data
+        elif self._buffer is not None:
             self._buffer += data
         if not {"style", "script"} & set(self.unclosed):
             self.text += data + " "

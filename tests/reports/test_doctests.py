@@ -5,8 +5,8 @@ from importlib import import_module
 
 import pytest
 
-MODULES = ("bench.results.manifest", "bench.results.timeline", "bench.stats.phases", "bench.stats.verdict")
-REPORTS = ("bench.reports.numbers", "bench.reports.svg")
+MODULES = ("bench.results.manifest", "bench.results.scan", "bench.metrics.packed", "bench.stats.phases")
+REPORTS = ("bench.stats.verdict", "bench.reports.numbers", "bench.reports.svg")
 
 
 @pytest.mark.parametrize("name", [*MODULES, *REPORTS])
