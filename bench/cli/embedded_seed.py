@@ -24,7 +24,9 @@ SEEDS_KEPT = 3
 _LOADING = "loading_"
 
 
-def ensure_run_database(server: EmbeddedServer, schema: Schema, request: SeedRequest) -> bool:
+def ensure_run_database(
+    server: EmbeddedServer, schema: Schema, request: SeedRequest, database: str = RUN_DATABASE
+) -> bool:
     """Make the run's database a fresh copy of the seed, which is loaded where it is not there; return whether it was.
 
     A load that ended early is gone on with.  TargetError when there is too little disk for one that is to begin.
@@ -35,8 +37,8 @@ def ensure_run_database(server: EmbeddedServer, schema: Schema, request: SeedReq
         reused = admin.has_database(seed) and not request.fresh
         if not reused:
             _load(server, admin, seed, schema, request)
-        admin.drop_database(RUN_DATABASE)
-        admin.create_database(RUN_DATABASE, template=seed)
+        admin.drop_database(database)
+        admin.create_database(database, template=seed)
     return reused
 
 

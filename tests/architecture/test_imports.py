@@ -11,11 +11,13 @@ MAPPED = {"workloads", "scenarios", "reports", "schema"}
 
 BASE = {"errors", "units", ""}
 ARROWS = {
-    "cli": BASE | {"team", "load", "data", "target", "audit", "results", "stats", "scenario", "db", "metrics"},
+    "cli": BASE
+    | {"team", "load", "data", "target", "audit", "results", "stats", "scenario", "db", "metrics", "indexes"},
     "load": BASE | {"db", "metrics", "scenario", "target"},
     "team": BASE | {"load", "db", "metrics", "scenario", "target"},
     "data": BASE | {"db"},
     "audit": BASE | {"db", "metrics"},
+    "indexes": BASE | {"db", "stats"},
     "target": BASE | {"db"},
     "results": BASE | {"metrics", "stats"},
     "stats": BASE | {"metrics"},

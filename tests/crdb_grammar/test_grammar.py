@@ -100,6 +100,14 @@ def test_every_statement_of_the_examples_parses(parser, folder):
     assert refused(parse(parser, entries)) == []
 
 
+def test_every_statement_of_the_index_experiment_parses(parser):
+    from tests.indexes.test_cockroach import sent_to_cockroach
+
+    entries = [("indexes", str(number), sql) for number, sql in enumerate(sent_to_cockroach())]
+    assert len(entries) == 9
+    assert refused(parse(parser, entries)) == []
+
+
 @pytest.mark.parametrize("why", REFUSED)
 def test_what_is_not_cockroachdb_is_refused(parser, why):
     [answer] = parse(parser, [("negative", why, REFUSED[why])])
