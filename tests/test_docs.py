@@ -15,12 +15,13 @@ CLI = ROOT / "docs" / "cli.md"
 
 CODES = {
     ExitCode.OK: "done; objectives and audit passed",
-    ExitCode.OBJECTIVE_FAILED: "an objective failed, or `schema check` found differences",
+    ExitCode.OBJECTIVE_FAILED: "an objective or a gate failed, or `schema check` found differences",
     ExitCode.USAGE: "an option, a scenario or a file is wrong",
     ExitCode.TARGET: "the target cannot be reached, is not prepared, or was lost during the run",
     ExitCode.NOT_VALID: "it ran, but the measurement is not valid",
     ExitCode.BUG: "a bug in bench",
     ExitCode.DATA_WRONG: "the audit found the data wrong",
+    ExitCode.INCONCLUSIVE: "a gate could not tell",
     ExitCode.INTERRUPTED: "interrupted; what was measured is kept and marked",
 }
 

@@ -1,0 +1,181 @@
+"""One probe of capacity: a run of the real engine in a process of its own, watched, and ended as soon as it is clear."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.cli.processes import cpu_seconds, machine_seconds
+from bench.errors import BenchError, ExitCode, TargetError
+from bench.results.probe import Window, read_answers, window
+from bench.results.read import Run
+from bench.results.store import MANIFEST_NAME, write_atomically
+from bench.scenario.model import Scenario
+from bench.scenario.probe import probe_scenario
+from bench.scenario.writing import to_toml
+from bench.stats.probing import Objective, judge_counts, looks
+
+_POLL_S = 0.5
+_GOES_ON = frozenset(
+    {ExitCode.OK, ExitCode.NOT_VALID, ExitCode.OBJECTIVE_FAILED, ExitCode.INTERRUPTED, ExitCode.DATA_WRONG}
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """What all probes of a search share: ``arguments`` are those of ``bench run`` beside scenario and folder of runs."""
+
+    scenario: Scenario
+    objective: Objective
+    arguments: tuple[str, ...]
+    runs: Path
+    folder: Path
+    warm_up_s: float
+    longest_s: int
+
+
+@dataclass(frozen=True, slots=True)
+class Ran:
+    """A probe that has ended: its run, shares of all cores used in the measured time, and how it ended."""
+
+    path: Path
+    server_cpu: float | None
+    machine_cpu: float | None
+    looked: int
+    ended_early: bool
+    exit_code: int
+
+
+@dataclass(slots=True)
+class _Meter:
+    """CPU of the server's processes, those that descend from the run, and of the machine, between two moments."""
+
+    pid: int
+    first: tuple[float, float, float, float] | None = None
+    last: tuple[float, float, float, float] | None = None
+    _most: dict[int, float] = field(default_factory=dict)
+
+    def read(self) -> None:
+        machine = machine_seconds()
+        spent = cpu_seconds(self.pid)
+        spent.pop(self.pid, None)
+        if machine is None or not spent:
+            return
+        # A process that has ended stays counted: its time is then in its parent's as well, but servers' sessions last a run.
+        self._most |= spent
+        self.last = (time.monotonic(), sum(self._most.values()), *machine)
+        self.first = self.first or self.last
+
+    def shares(self) -> tuple[float | None, float | None]:
+        """Return the shares of all cores that the server and all programs together used."""
+        if self.first is None or self.last is None or self.last[0] - self.first[0] < 1:
+            return None, None
+        took, server, busy, ticks = (last - first for last, first in zip(self.last, self.first, strict=True))
+        return server / took / (os.cpu_count() or 1), busy / ticks if ticks else None
+
+
+class Prober:
+    """Makes probes, one after the other."""
+
+    def __init__(self, bench: Bench) -> None:
+        self.bench = bench
+        self.made = 0
+
+    def run(self, rate: float, longest_s: int, *, may_end_early: bool = True) -> Ran:
+        """Run one probe at a rate of sessions a second; KeyboardInterrupt ends it in order first."""
+        bench = self.bench
+        self.made += 1
+        made = probe_scenario(bench.scenario, rate, (bench.warm_up_s, longest_s), bench.scenario.seed + self.made)
+        file = bench.folder / f"probe-{self.made:02d}.toml"
+        write_atomically(file, to_toml(made))
+        log = file.with_suffix(".log")
+        before = set(_folders(bench.runs, made.name))
+        with log.open("w", encoding="utf-8") as said:
+            # A session of its own, so that Ctrl-C reaches it through us, and once.
+            process = subprocess.Popen(
+                [sys.executable, "-P", "-c", "from bench.cli import main; main()", "run", str(file), *bench.arguments],
+                stdin=subprocess.DEVNULL,
+                stdout=said,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            try:
+                path, meter, early = self._watch(process, str(file), longest_s if may_end_early else None, before)
+            except BaseException:
+                _end(process)
+                raise
+        if path is None or process.returncode not in _GOES_ON:
+            raise _failed(process.returncode, log)
+        looked = len(looks(longest_s)) if may_end_early else 1
+        return Ran(path, *meter.shares(), looked, early, process.returncode)
+
+    def _watch(
+        self, process: "subprocess.Popen[bytes]", file: str, longest_s: int | None, before: set[Path]
+    ) -> tuple[Path | None, _Meter, bool]:
+        meter, early, path = _Meter(process.pid), False, None
+        due = list(looks(longest_s)) if longest_s else []
+        name = self.bench.scenario.name
+        while process.poll() is None:
+            time.sleep(_POLL_S)
+            path = path or _own(set(_folders(self.bench.runs, name)) - before, file)
+            part = _part(path) if path else None
+            if path is None or part is None or early:
+                continue
+            if 0 < part.seconds < self.bench.longest_s * 2:
+                meter.read()
+            if due and part.seconds >= due[0]:
+                due = [at for at in due if at > part.seconds]
+                early = bool(due) and self._is_clear(path, part, longest_s or 0)
+                if early:
+                    process.send_signal(signal.SIGINT)
+        return path or _own(set(_folders(self.bench.runs, name)) - before, file), meter, early
+
+    def _is_clear(self, path: Path, part: Window, longest_s: int) -> bool:
+        with suppress(BenchError), Run.open(path) as run:
+            answers = read_answers(run, part, self.bench.objective)
+            return judge_counts(answers.counts, self.bench.objective, len(looks(longest_s))).verdict != "unclear"
+        return False
+
+
+def _folders(runs: Path, name: str) -> Iterator[Path]:
+    return runs.glob(f"*-{name}-*") if runs.is_dir() else iter(())
+
+
+def _own(found: set[Path], file: str) -> Path | None:
+    """Return the folder among some whose run was started with our file: others may run the same scenario."""
+    for path in found:
+        with suppress(OSError):
+            if file in (path / MANIFEST_NAME).read_text(encoding="utf-8"):
+                return path
+    return None
+
+
+def _part(path: Path) -> Window | None:
+    with suppress(BenchError, StopIteration), Run.open(path) as run:
+        return window(run)
+    return None
+
+
+def _end(process: "subprocess.Popen[bytes]") -> None:
+    """End a run in order; a second Ctrl-C does not wait for it."""
+    if process.poll() is None:
+        process.send_signal(signal.SIGINT)
+        try:
+            process.wait()
+        except KeyboardInterrupt:
+            process.send_signal(signal.SIGINT)
+            process.wait()
+
+
+def _failed(code: int | None, log: Path) -> BenchError:
+    lines = log.read_text(encoding="utf-8", errors="replace").splitlines()[-6:]
+    cause = next((line.removeprefix("error: ") for line in lines if line.startswith("error: ")), f"exit code {code}")
+    error = TargetError("a probe could not be run", cause=cause, hint=f"what it said is in {log}")
+    with suppress(ValueError):
+        error.exit_code = ExitCode(code or int(ExitCode.BUG))
+    return error

@@ -1,0 +1,141 @@
+"""The Universal Scalability Law, and when it may not be used.  Pure.
+
+    X(N) = gamma N / (1 + alpha (N - 1) + beta N (N - 1))
+
+X is throughput at concurrency N; alpha is the share of work that queues for something shared, beta the cost of keeping each
+other up to date, and gamma the throughput of one (Gunther, "Guerrilla Capacity Planning", Springer 2007, chapters 4 to 6).
+Throughput peaks at N* = sqrt((1 - alpha) / beta).
+
+Here N is how many users were at work on average while a probe was measured, and X the sessions answered a second: in an open
+model N follows from the rate, in a closed one it is given.  The fit is non-negative least squares on relative errors (scipy),
+the intervals are those of a bootstrap of residuals modified by their leverage (Davison and Hinkley, "Bootstrap Methods and
+their Application", 1997, section 6.3), widened to Student's quantiles for the n - 3 that are left.
+
+Two numbers of which only the beginning of the curve says nothing are refused rather than printed: the knee has been passed
+only if beta's interval leaves out zero and N* lies within what was measured.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+from scipy.optimize import nnls
+
+Floats = npt.NDArray[np.float64]
+
+LEAST_POINTS = 6
+"""Of different concurrency; Gunther asks for six at least."""
+DRAWS = 400
+_TINY = 1e-9
+
+
+@dataclass(frozen=True, slots=True)
+class Interval:
+    """An estimate with its 95 % interval."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True, slots=True)
+class Usl:
+    """The law fitted to points; ``refusal`` says why it is not to be used, and then the numbers are left out (None).
+
+    ``held_out`` is the error of the prediction for the largest N by a fit to the others, as a share of what was measured.
+    ``residuals`` are relative, in the order of N.
+    """
+
+    points: tuple[tuple[float, float], ...]
+    refusal: str = ""
+    gamma: Interval | None = None
+    alpha: Interval | None = None
+    beta: Interval | None = None
+    peak_n: Interval | None = None
+    peak_x: float | None = None
+    residuals: tuple[float, ...] = ()
+    held_out: float | None = None
+
+
+def throughput(n: Floats, gamma: float, alpha: float, beta: float) -> Floats:
+    """Return X(N)."""
+    found: Floats = gamma * n / (1 + alpha * (n - 1) + beta * n * (n - 1))
+    return found
+
+
+def fit_usl(points: list[tuple[float, float]]) -> Usl:
+    """Return the law for (N, X) points, or why there is none."""
+    kept = tuple(sorted((float(n), float(x)) for n, x in points if n > 0 and x > 0))
+    n, x = (np.array(column) for column in zip(*kept)) if kept else (np.empty(0), np.empty(0))
+    if len(np.unique(n)) < LEAST_POINTS:
+        return Usl(kept, f"{len(np.unique(n))} levels of concurrency were measured, and {LEAST_POINTS} are needed")
+    best = _fit(n, x)
+    residuals = x / throughput(n, *best) - 1
+    drawn = _widened(_bootstrap(n, best, residuals), best, len(n) - 3)
+    gamma, alpha, beta = (_interval(best[at], drawn[:, at]) for at in range(3))
+    held_out = float(throughput(n[-1:], *_fit(n[:-1], x[:-1]))[0] / x[-1] - 1)
+    refusal = _refusal(beta, alpha, float(n[-1]))
+    if refusal:
+        return Usl(kept, refusal, residuals=tuple(map(float, residuals)), held_out=held_out)
+    peaks = np.sqrt(np.maximum(1 - drawn[:, 1], 0) / np.maximum(drawn[:, 2], _TINY))
+    peak = math.sqrt((1 - best[1]) / best[2])
+    low, high = np.percentile(peaks, [2.5, 97.5])
+    top = float(throughput(np.array([peak]), *best)[0])
+    return Usl(
+        kept,
+        "",
+        gamma,
+        alpha,
+        beta,
+        Interval(peak, float(low), float(high)),
+        top,
+        tuple(map(float, residuals)),
+        held_out,
+    )
+
+
+def _refusal(beta: Interval, alpha: Interval, largest: float) -> str:
+    if beta.low <= _TINY or alpha.value >= 1:
+        return "the knee was not passed: throughput does not fall off within what was measured (beta may be zero)"
+    peak = math.sqrt((1 - alpha.value) / beta.value)
+    if peak > largest:
+        return (
+            f"the knee was not passed: the peak would be at N = {peak:.3g}, and no more than {largest:.3g} was measured"
+        )
+    return ""
+
+
+def _fit(n: Floats, x: Floats) -> tuple[float, float, float]:
+    unit, queueing, coherence = map(float, nnls(_rows(n, x), np.ones_like(n))[0])
+    unit = max(unit, _TINY)
+    return 1 / unit, queueing / unit, coherence / unit
+
+
+def _rows(n: Floats, x: Floats) -> Floats:
+    # N/X is linear in 1/gamma, alpha/gamma and beta/gamma, none of them negative; rows are weighted for relative errors.
+    rows: Floats = np.column_stack([np.ones_like(n), n - 1, n * (n - 1)]) * (x / n)[:, None]
+    return rows
+
+
+def _widened(drawn: Floats, best: tuple[float, float, float], freedom: int) -> Floats:
+    """Return the draws as far from the estimate as Student's quantiles are beyond the normal's."""
+    factor = stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
+    wider: Floats = best + (drawn - best) * factor
+    return wider
+
+
+def _bootstrap(n: Floats, best: tuple[float, float, float], residuals: Floats) -> Floats:
+    rng = np.random.default_rng(1)  # a fixed seed: the same probes have the same interval each time
+    count = len(n)
+    axis = np.linalg.qr(_rows(n, throughput(n, *best)))[0]
+    modified = residuals / np.sqrt(np.maximum(1 - (axis**2).sum(axis=1), 0.05))
+    centred = modified - modified.mean()
+    fitted = throughput(n, *best)
+    return np.array([_fit(n, fitted * (1 + rng.choice(centred, count))) for _ in range(DRAWS)])
+
+
+def _interval(value: float, drawn: Floats) -> Interval:
+    low, high = np.percentile(drawn, [2.5, 97.5])
+    return Interval(value, max(0.0, min(value, float(low))), max(value, float(high)))
