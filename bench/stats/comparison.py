@@ -45,7 +45,7 @@ SHIFT = Key("statement", "all statements together", None, "quick_ms")
 _PRIOR_RUNS = 20.0
 """As how many runs' worth the variance of a kind of figure counts beside that of one figure."""
 _PRIOR_SHIFT_RUNS = 4.0
-_ONE_RUN_FREEDOM = 30.0
+_ONE_RUN_FREEDOM = 15.0
 _DISK = 0.3
 """How much commits differ from run to run beyond other statements: they wait for the disk, which others use as well."""
 _SEEN = (0.5, 0.8)

@@ -29,6 +29,7 @@ LEAST_POINTS = 6
 """Of different concurrency; Gunther asks for six at least."""
 DRAWS = 400
 _TINY = 1e-9
+_ROUNDS = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,14 +109,19 @@ def _refusal(beta: Interval, alpha: Interval, largest: float) -> str:
 
 
 def _fit(n: Floats, x: Floats) -> tuple[float, float, float]:
-    unit, queueing, coherence = map(float, nnls(_rows(n, x), np.ones_like(n))[0])
-    unit = max(unit, _TINY)
-    return 1 / unit, queueing / unit, coherence / unit
+    weight = x / n
+    for _ in range(_ROUNDS):
+        # Weighted by what was fitted: what was measured has errors, and as a weight would put them on both sides.
+        unit, queueing, coherence = map(float, nnls(_rows(n, weight), weight * n / x)[0])
+        unit = max(unit, _TINY)
+        best = 1 / unit, queueing / unit, coherence / unit
+        weight = throughput(n, *best) / n
+    return best
 
 
-def _rows(n: Floats, x: Floats) -> Floats:
+def _rows(n: Floats, weight: Floats) -> Floats:
     # N/X is linear in 1/gamma, alpha/gamma and beta/gamma, none of them negative; rows are weighted for relative errors.
-    rows: Floats = np.column_stack([np.ones_like(n), n - 1, n * (n - 1)]) * (x / n)[:, None]
+    rows: Floats = np.column_stack([np.ones_like(n), n - 1, n * (n - 1)]) * weight[:, None]
     return rows
 
 
@@ -129,7 +135,7 @@ def _widened(drawn: Floats, best: tuple[float, float, float], freedom: int) -> F
 def _bootstrap(n: Floats, best: tuple[float, float, float], residuals: Floats) -> Floats:
     rng = np.random.default_rng(1)  # a fixed seed: the same probes have the same interval each time
     count = len(n)
-    axis = np.linalg.qr(_rows(n, throughput(n, *best)))[0]
+    axis = np.linalg.qr(_rows(n, throughput(n, *best) / n))[0]
     modified = residuals / np.sqrt(np.maximum(1 - (axis**2).sum(axis=1), 0.05))
     centred = modified - modified.mean()
     fitted = throughput(n, *best)
