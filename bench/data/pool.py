@@ -36,7 +36,8 @@ def open_pool(url: str, schema: Schema, connections: int, tally: Tally) -> "Iter
     with ExitStack() as stack:
         opened = [stack.enter_context(connect(url, application=APPLICATION)) for _ in range(max(1, connections))]
         for connection in opened:
-            bulk.prepare_session(connection, schema.dialect)
+            with bulk.explained("the connection"):
+                bulk.prepare_session(connection, schema.dialect)
         with bulk.explained("the journal"):
             for connection in opened:
                 Journal.of(connection, schema.dialect).share()

@@ -61,10 +61,9 @@ def copy_format(dialect: Dialect) -> CopyFormat:
 
 
 def prepare_session(connection: Connection, dialect: Dialect) -> None:
-    """Set a connection up for loading."""
-    with explained("the connection"):
-        for statement in _SESSION[dialect]:
-            connection.execute(statement)
+    """Set a connection up for loading; raises the driver's errors."""
+    for statement in _SESSION[dialect]:
+        connection.execute(statement)
     if dialect == "postgres":
         with suppress(psycopg.errors.InvalidParameterValue):
             connection.execute(_NOTICE_LOSS)

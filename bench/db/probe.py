@@ -131,7 +131,8 @@ def open_probe(connection: Connection, schema: Schema) -> Iterator[Probe]:
     TargetError when the server refuses something, e.g. a role that may not create a schema.  A second probe of the same
     database waits for the first.
     """
-    bulk.prepare_session(connection, schema.dialect)
+    with bulk.explained("the connection"):
+        bulk.prepare_session(connection, schema.dialect)
     with connection.transaction(force_rollback=True):
         with _explained("making a schema for it"):
             for name in ("probe_schema", "probe_path"):
