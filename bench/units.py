@@ -67,6 +67,15 @@ def format_ms(milliseconds: float | None) -> str:
     return f"{milliseconds:.3g} ms"
 
 
+def format_share(share: float) -> str:
+    """Return a share in whole per cent.
+
+    >>> format_share(0.934)
+    '93 %'
+    """
+    return f"{100 * share:.0f} %"
+
+
 def format_bytes(count: float) -> str:
     """Return a size in powers of 1000.
 

@@ -135,7 +135,7 @@ def _rates(found: Capacity, look: Look) -> Figure:
 
 
 def _limits(found: Capacity) -> Block:
-    head = ("region", "#share of sessions", "holds up to and breaks from, sessions/s of all regions", "of its own")
+    head = ("region", "#share of sessions", "sessions/s of all regions", "sessions/s of its own")
     rows = [
         (region_cell(limit.region), share(limit.share), interval(limit.knee), _own(limit)) for limit in found.limits
     ]
@@ -244,7 +244,9 @@ def _probes(found: Capacity) -> Iterator[Block]:
         )
         for probe in found.probes
     ]
-    note = "Each run has a report of its own in the folder of runs. One that was clear before its time is INTERRUPTED there."
+    note = (
+        "The report of a run is ../RUN/report.html from here. One that was clear before its time is INTERRUPTED there."
+    )
     yield table("Probes in the order in which they were made", head, rows, note)
 
 

@@ -11,6 +11,7 @@ from bench.results.baseline import Sample, load_baseline, require_alike, sample_
 from bench.results.files import find_run
 from bench.results.identity import Difference, differences, is_allowed
 from bench.results.read import Run
+from bench.results.summarise import summarise_run
 from bench.stats.comparison import Comparison, Trust, compare
 
 
@@ -48,7 +49,7 @@ class Sides:
 def sample_at(folder: Path) -> Sample:
     """Return the sample of the run in a folder."""
     with Run.open(folder) as run:
-        return sample_of(run)
+        return sample_of(run, summarise_run(run))
 
 
 def samples_of(out: Path, reference: str) -> tuple[Sample, ...]:

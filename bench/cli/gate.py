@@ -71,12 +71,13 @@ def command(  # noqa: PLR0913, PLR0917 - an option each
     from bench.results.summarise import summarise_run
     from bench.stats.gate import Limits, decide
 
-    with Run.open(find_run(out, run)) as opened:
-        after, objectives = sample_of(opened), summarise_run(opened).objectives
     before = samples_of(out, baseline)
     require_fit(before)
+    with Run.open(find_run(out, run)) as opened:
+        made = summarise_run(opened)
+        after = sample_of(opened, made)
     both = sides(before, after, allowed)
-    gate = decide(fitness(after), objectives, both.compare(), Limits(tolerance / 100, detect / 100))
+    gate = decide(fitness(after), made.objectives, both.compare(), Limits(tolerance / 100, detect / 100))
     pages = reports("comparison_gate")
     _write(junit, reports("junit").junit_xml(gate, after.run_id))
     _append(summary, pages.gate_markdown(both.title, gate, both.notes))

@@ -1,6 +1,7 @@
 """The search for capacity from probe to probe, within a budget of time, and the replay of its answer."""
 
 import math
+import os
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -121,7 +122,7 @@ class Hunt:
             seconds=part.seconds,
             offered_per_s=counts.offered / seconds if seconds else None,
             answered_per_s=counts.answered / seconds if seconds else None,
-            concurrency=work.concurrency,
+            concurrency=_busy(counts.answered, seconds, work.service_ms),
             orders=orders,
             sessions=sessions,
             validity=validity.verdict,
@@ -130,6 +131,7 @@ class Hunt:
                 generator=faults,
                 server_cpu=ran.server_cpu,
                 machine_cpu=ran.machine_cpu,
+                cores=os.cpu_count() or 1,
                 full_share=work.full_share,
                 users=work.users,
                 waits=work.waits,
@@ -167,6 +169,11 @@ class Hunt:
             f"{probe.purpose} {probe.number:>2}  {probe.rate:8.4g}/s  {probe.verdict:<9} {share:>7} over the limit"
             f"  {probe.seconds:>3} s measured  limit {interval}  {self.took_s:4.0f} s"
         )
+
+
+def _busy(answered: int, seconds: int | None, service_ms: float | None) -> float | None:
+    """Return the users at work on average by Little's law: looking once a second would be far less exact."""
+    return answered / seconds * service_ms / 1000 if seconds and service_ms is not None else None
 
 
 def _verdict(whole: RegionResult, validity: str, faults: tuple[str, ...]) -> ProbeVerdict:

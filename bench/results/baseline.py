@@ -13,7 +13,7 @@ from bench.results.read import Run
 from bench.results.store import write_atomically
 from bench.results.versions import check_version
 from bench.stats.comparison_measures import METRICS, Group, Key, Measure, Measures
-from bench.stats.validity import judge
+from bench.stats.records import Summary
 
 BASELINE_VERSION = 1
 # 1  first form.
@@ -52,12 +52,12 @@ class Baseline(BaseModel):
     runs: tuple[Sample, ...]
 
 
-def sample_of(run: Run) -> Sample:
-    """Return what a comparison needs of a run, whatever became of it."""
-    validity = run.validity or judge(run.evidence())
+def sample_of(run: Run, summary: Summary) -> Sample:
+    """Return what a comparison needs of a run and its summary, whatever became of it."""
+    validity = summary.validity
     rows = [
         (key.group, key.name, key.region, key.metric, measure.value, measure.error, measure.count)
-        for key, measure in sorted(read_measures(run).items(), key=lambda item: str(item[0]))
+        for key, measure in sorted(read_measures(run, summary).items(), key=lambda item: str(item[0]))
     ]
     return Sample(
         run_id=run.manifest.run_id,

@@ -14,50 +14,27 @@ from bench.results.read import Run
 from bench.stats.merge import SESSION_PREFIX, Pool
 from bench.stats.phases import is_measured, measured_names
 
-Kind = Literal["transaction", "session", "statement"]
+Kind = Literal["transaction", "statement"]
 Which = Literal["response", "service"]
 
 _HALF_FRAME_S = 0.5
 
 
 class Label(NamedTuple):
-    """Whose times: ``name`` is None for all transactions (or sessions), a statement's is ``transaction/statement``."""
+    """Whose times: a statement's name is ``transaction/statement``, ``region`` None is all of them."""
 
     kind: Kind
-    name: str | None
+    name: str
     region: str | None
-
-
-def statement_name(transaction: str, statement: str) -> str:
-    """Return the name under which a statement's times are found.
-
-    >>> statement_name("checkout", "order_insert")
-    'checkout/order_insert'
-    """
-    return f"{transaction}/{statement}"
-
-
-def frame_histograms(
-    run: Run, kind: Kind, name: str | None, region: str | None, which: Which = "response"
-) -> list[Histogram]:
-    """Return the times of each measured second, in order; None stands for all names or all regions.
-
-    A statement has one time, whatever ``which``.  Failures count with the time until they were given up.
-    """
-    slots = _slots(run)
-    pools: defaultdict[int, Pool] = defaultdict(Pool)
-    for frame, label, packed in _times(run, kind, which):
-        if frame in slots and name in (None, label.name) and region in (None, label.region):
-            pools[slots[frame]].add(Histogram.from_bytes(packed))
-    return [pools[slot].histogram() for slot in range(_size(slots))]
 
 
 def all_frame_histograms(
     run: Run, kind: Kind, which: Which = "response", blocks: int | None = None
 ) -> dict[Label, list[Histogram]]:
-    """Return the same for every name and region at once, and for all regions of a name (region None), in one reading.
+    """Return the times of each measured second, in order, of every name and region, and of all regions (region None).
 
-    With ``blocks`` the seconds are pooled into at most so many stretches of equal length, which takes less memory.
+    A statement has one time, whatever ``which``.  Failures count with the time until they were given up.  With ``blocks`` the
+    seconds are pooled into at most so many stretches of equal length, which takes less memory.
     """
     slots = _slots(run)
     size = _size(slots)
@@ -73,7 +50,7 @@ def all_frame_histograms(
     places = range(-(-size // length))
     return {
         label: [mine[slot].histogram() if slot in mine else nothing for slot in places]
-        for label, mine in sorted(pools.items(), key=lambda item: (item[0].name or "", item[0].region or ""))
+        for label, mine in sorted(pools.items(), key=lambda item: (item[0].name, item[0].region or ""))
     }
 
 
@@ -99,13 +76,11 @@ def _times(run: Run, kind: Kind, which: Which) -> Iterator[tuple[int, Label, byt
     names = measured_names(run.manifest.phases)
     for frame, phase, region, name, packed in run.rows(*_query(kind, which)):
         if phase in names:
-            yield frame, Label(kind, name.removeprefix(SESSION_PREFIX), region), packed
+            yield frame, Label(kind, name, region), packed
 
 
 def _query(kind: Kind, which: Which) -> Sequence[str]:
     if kind == "statement":
         name = "transaction_name || '/' || statement"
         return f"SELECT frame, phase, region, {name}, time FROM statements WHERE statement <> ?", ATTEMPT  # noqa: S608
-    compare = "LIKE" if kind == "session" else "NOT LIKE"
-    query = f"SELECT frame, phase, region, name, {which} FROM transactions WHERE name {compare} ?"  # noqa: S608
-    return query, f"{SESSION_PREFIX}%"
+    return f"SELECT frame, phase, region, name, {which} FROM transactions WHERE name NOT LIKE ?", f"{SESSION_PREFIX}%"  # noqa: S608

@@ -7,7 +7,6 @@ from bench.metrics.frame import Counter
 from bench.metrics.histogram import Histogram
 from bench.results.frames import Kind, Label, Which, all_frame_histograms
 from bench.results.read import Run
-from bench.results.summarise import summarise_run
 from bench.stats.comparison_measures import (
     MIN_COUNT,
     Key,
@@ -30,9 +29,8 @@ _LEAST_WAL_BYTES = 50.0
 """A call with less than a record's worth writes by chance only: a hint bit, a page image."""
 
 
-def read_measures(run: Run) -> Measures:
+def read_measures(run: Run, summary: Summary) -> Measures:
     """Return the figures of a run's measured phases; those with too few samples are left out."""
-    summary = summarise_run(run)
     found: dict[Key, Measure | None] = {}
     found |= dict(_counts(summary))
     regions = len(summary.region_names) > 1
@@ -42,7 +40,7 @@ def read_measures(run: Run) -> Measures:
     found |= dict(_times(statements, _STATEMENT, False))
     transactions = {group.transaction: group.count for group in summary.transactions}
     for label, times in statements.items():
-        name = label.name or ""
+        name = label.name
         found[Key("statement", name, None, "mean_ms")] = mean_measure(times)
         found[Key("statement", name, None, "quick_ms")] = quick_measure(times)
         count = transactions.get(name.partition("/")[0], 0)
@@ -60,10 +58,10 @@ def _times(
     pooled: dict[Label, Histogram], percents: dict[str, float], with_regions: bool
 ) -> Iterator[tuple[Key, Measure | None]]:
     for label, times in pooled.items():
-        if label.kind == "session" or (label.region and not with_regions):
+        if label.region and not with_regions:
             continue
         for metric, percent in percents.items():
-            yield Key(label.kind, label.name or "", label.region, metric), percentile_measure(times, percent)
+            yield Key(label.kind, label.name, label.region, metric), percentile_measure(times, percent)
 
 
 def _counts(summary: Summary) -> Iterator[tuple[Key, Measure | None]]:

@@ -139,9 +139,8 @@ def read_little(run: Run) -> LittleRow:
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """What kept users at work in a window: how many on average, how often all of them, and how long a session took."""
+    """What kept users at work in a window: how often all of them were, how long a session took, and what it waited for."""
 
-    concurrency: float | None
     full_share: float | None
     users: int
     service_ms: float | None
@@ -157,7 +156,6 @@ def read_work(run: Run, part: Window) -> Work:
             row = seconds.setdefault(elapsed_s, [0, 0])
             row[0] += cell.busy
             row[1] += cell.users
-    busy = [row[0] for row in seconds.values()]
     full = [row[0] >= row[1] for row in seconds.values()]
     cells = [cell for cell in run.cells if cell.phase == part.phase and cell.outcome != DROPPED]
     sessions = Histogram.merge(cell.service for cell in cells if cell.name.startswith(SESSION_PREFIX))
@@ -168,7 +166,6 @@ def read_work(run: Run, part: Window) -> Work:
         if served.kind == "wait" and served.phase == part.phase:
             waits[served.name] = waits.get(served.name, 0.0) + served.values.get("samples", 0.0)
     return Work(
-        sum(busy) / len(busy) if busy else None,
         sum(full) / len(full) if full else None,
         max((row[1] for row in seconds.values()), default=0),
         sessions.mean_ms,

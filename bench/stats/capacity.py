@@ -10,6 +10,7 @@ from bench.stats.littles_law import LittleRow
 from bench.stats.probing import Clear, Objective
 from bench.stats.sizing import Sizing, size
 from bench.stats.usl import Usl, fit_usl
+from bench.units import format_share
 
 SHORTFALL = 0.2
 """How far above the recommendation the replay must break the objective."""
@@ -202,6 +203,6 @@ def _replays(probes: Sequence[Probe]) -> list[Replay]:
     rows = []
     for number, probe in enumerate(replays):
         wanted: ProbeVerdict = "held" if number == 0 else "broke"
-        what = "holds at the recommendation" if number == 0 else f"breaks {SHORTFALL:.0%} above it"
+        what = "holds at the recommendation" if number == 0 else f"breaks {format_share(SHORTFALL)} above it"
         rows.append(Replay(what, probe.rate, probe.run_id, probe.verdict, probe.verdict == wanted))
     return rows

@@ -6,7 +6,14 @@ from bench.stats.capacity import Capacity, Made, RegionLimit
 from bench.stats.knee import Knee
 from bench.stats.sizing import Sizing
 from bench.stats.verdict import plural
-from bench.units import format_duration
+from bench.units import format_duration, format_share
+
+_SAID = {
+    "held": "it held",
+    "broke": "it broke",
+    "unclear": "the probe was not clear",
+    "generator": "the generator was not fit to measure",
+}
 
 
 def headline(found: Capacity) -> str:
@@ -61,9 +68,9 @@ def sizing_sentence(sizing: Sizing) -> str:
     if sizing.mean_busy is not None:
         users = f" They keep {sizing.mean_busy:.1f} connections busy on average; hold {sizing.connections}."
     if sizing.answer == "yes":
-        return f"Yes: one such server gives {wanted}, with {sizing.headroom or 0.0:.0%} headroom.{users}"
+        return f"Yes: one such server gives {wanted}, with {format_share(sizing.headroom or 0.0)} headroom.{users}"
     if sizing.answer == "no":
-        short = "" if sizing.headroom is None else f": it is {-sizing.headroom:.0%} short"
+        short = "" if sizing.headroom is None else f": it is {format_share(-sizing.headroom)} short"
         return f"No: one such server does not give {wanted} within the objective{short}."
     return f"Cannot tell: {wanted} is within the interval, or beyond what was measured."
 
@@ -90,7 +97,7 @@ def replay_sentences(found: Capacity) -> Iterator[str]:
     if not found.replays:
         yield "The recommendation was not replayed: there was no recommendation, or no time for it."
     for replay in found.replays:
-        result = "shown" if replay.as_expected else f"NOT shown (the probe: {replay.verdict})"
+        result = "shown" if replay.as_expected else f"NOT shown ({_SAID[replay.verdict]})"
         yield f"The objective {replay.what}, {rate(replay.rate)} sessions/s: {result}."
 
 

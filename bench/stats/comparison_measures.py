@@ -46,7 +46,7 @@ METRICS: dict[str, Metric] = {
     "mean_ms": Metric("mean", 0.06, is_time=True),
     "p50_ms": Metric("p50", 0.04, is_time=True),
     "p95_ms": Metric("p95", 0.08, is_time=True),
-    "exec_ms": Metric("server time/call", 0.20, is_time=True),
+    "exec_ms": Metric("server time/call", 0.40, is_time=True),
     "blocks": Metric("blocks/call", 0.03, is_judged=True),
     "rows": Metric("rows/call", 0.03),
     "wal_bytes": Metric("WAL/call", 0.10),

@@ -19,7 +19,7 @@ from bench.stats.records import ObjectiveRow
 Verdict = Literal["PASS", "FAIL", "INCONCLUSIVE", "INVALID", "DATA WRONG"]
 Outcome = Literal["passed", "failed", "unclear"]
 
-JUDGED_MS = 0.15
+JUDGED_MS = 0.05
 """Times below this are more the client's own than the server's, and a third of one is nobody's trouble."""
 _FRAME = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
 TOLERANCE = 0.10
@@ -143,14 +143,20 @@ def _unfit(fitness: Fitness) -> tuple[Verdict, str] | None:
 def _clear(rows: Sequence[Row]) -> list[bool]:
     """Return which rows differ beyond chance.
 
-    Half of the error rate is for times and half for the counts, of which there are more and which are far steadier.
+    The error rate is divided: a quarter for the common shift, half for times, a quarter for counts (far steadier).
     """
+    kinds = [("shift", 0.25), ("time", 0.5), ("count", 0.25)]
     found = [False] * len(rows)
-    for is_time in (True, False):
-        mine = [place for place, row in enumerate(rows) if row.metric.is_time == is_time]
-        for place, is_clear in zip(mine, significant([rows[p].p_value for p in mine], ERROR_RATE / 2), strict=True):
+    for kind, part in kinds:
+        mine = [place for place, row in enumerate(rows) if _kind(row) == kind]
+        clear = significant([rows[place].p_value for place in mine], part * ERROR_RATE)
+        for place, is_clear in zip(mine, clear, strict=True):
             found[place] = is_clear
     return found
+
+
+def _kind(row: Row) -> str:
+    return "shift" if row.key == SHIFT else "time" if row.metric.is_time else "count"
 
 
 def _is_worth_it(row: Row) -> bool:

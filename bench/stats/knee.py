@@ -87,7 +87,7 @@ def find_knee(trials: Sequence[Trial], allowed: float) -> Knee:
     best = np.unravel_index(int(log_likelihood.argmax()), log_likelihood.shape)
     scatter = TEMPER * _scatter(hits, total, expit(logits[best]))
     weight = np.exp((log_likelihood - log_likelihood.max()) / scatter).sum(axis=1)
-    return _interval(np.exp(grid), weight / weight.sum(), rates)
+    return _interval(np.exp(grid), weight, rates)
 
 
 def _effective(trials: Sequence[Trial], allowed: float) -> tuple[Floats, Floats]:
@@ -111,11 +111,19 @@ def _scatter(hits: Floats, total: Floats, expected: Floats) -> float:
 
 
 def _interval(grid: Floats, weight: Floats, rates: Floats) -> Knee:
-    below = np.cumsum(weight)
     tail = (1 - CONFIDENCE) / 2
-    low, middle, high = (float(grid[np.searchsorted(below, share)]) for share in (tail, 0.5, 1 - tail))
+    low, middle, high = _quantiles(grid, weight, (tail, 0.5, 1 - tail))
+    if high > rates.max():
+        # Beyond the highest rate that was tried only the prior speaks, and it must not raise the lower end.
+        known = grid <= rates.max()
+        [low] = _quantiles(grid[known], weight[known], (tail,))
     return Knee(
         low if low >= rates.min() else None,
         middle if rates.min() <= middle <= rates.max() else None,
         high if high <= rates.max() else None,
     )
+
+
+def _quantiles(grid: Floats, weight: Floats, shares: Sequence[float]) -> list[float]:
+    below = np.cumsum(weight) / weight.sum()
+    return [float(grid[np.searchsorted(below, share)]) for share in shares]

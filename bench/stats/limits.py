@@ -7,6 +7,8 @@ what it spoilt says nothing about the server.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bench.units import format_share
+
 CPU_SHARE = 0.85
 """Of all cores, by the server: with Poisson arrivals queueing for a core then shows in any p99."""
 MACHINE_SHARE = 0.95
@@ -65,16 +67,19 @@ def _found(broke: Signs, held: Signs | None) -> Iterator[Limit]:
     yield from _cpu(broke)
     yield from _waits(broke.waits)
     if broke.wasted_share is not None and broke.wasted_share >= WASTED_SHARE:
-        yield Limit("retries", f"{broke.wasted_share:.0%} of service time went into aborted attempts and back-off")
+        yield Limit(
+            "retries", f"{format_share(broke.wasted_share)} of service time went into aborted attempts and back-off"
+        )
 
 
 def _cpu(signs: Signs) -> Iterator[Limit]:
     if signs.server_cpu is not None and signs.server_cpu >= CPU_SHARE:
-        yield Limit("server CPU", f"the server used {signs.server_cpu:.0%} of {signs.cores} cores")
+        yield Limit("server CPU", f"the server used {format_share(signs.server_cpu)} of {signs.cores} cores")
     elif signs.machine_cpu is not None and signs.machine_cpu >= MACHINE_SHARE:
-        part = "" if signs.server_cpu is None else f", the server {signs.server_cpu:.0%}"
+        part = "" if signs.server_cpu is None else f", the server {format_share(signs.server_cpu)}"
         yield Limit(
-            "the machine's CPU", f"all programs together used {signs.machine_cpu:.0%} of {signs.cores} cores{part}"
+            "the machine's CPU",
+            f"all programs together used {format_share(signs.machine_cpu)} of {signs.cores} cores{part}",
         )
 
 
@@ -87,8 +92,8 @@ def _pool(broke: Signs, held: Signs | None) -> Iterator[Limit]:
     if ratio <= FAST_RATIO:
         yield Limit(
             "connections",
-            f"all {broke.users} users were busy in {broke.full_share:.0%} of the seconds, and sessions took no longer "
-            f"than at a rate that held ({ratio:.2f} times)",
+            f"all {broke.users} users were busy in {format_share(broke.full_share)} of the seconds, and sessions took "
+            f"no longer than at a rate that held ({ratio:.2f} times)",
         )
 
 
@@ -106,4 +111,6 @@ def _waits(waits: Mapping[str, float]) -> Iterator[Limit]:
         share = sum(found.values()) / total
         if share >= WAIT_SHARE:
             most = max(found, key=lambda name: found[name])
-            yield Limit(what, f"{share:.0%} of {total:.0f} samples of active sessions waited for it, most at {most}")
+            yield Limit(
+                what, f"{format_share(share)} of {total:.0f} samples of active sessions waited for it, most at {most}"
+            )

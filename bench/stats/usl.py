@@ -6,10 +6,11 @@ X is throughput at concurrency N; alpha is the share of work that queues for som
 other up to date, and gamma the throughput of one (Gunther, "Guerrilla Capacity Planning", Springer 2007, chapters 4 to 6).
 Throughput peaks at N* = sqrt((1 - alpha) / beta).
 
-Here N is how many users were at work on average while a probe was measured, and X the sessions answered a second: in an open
-model N follows from the rate, in a closed one it is given.  The fit is non-negative least squares on relative errors (scipy),
-the intervals are those of a bootstrap of residuals modified by their leverage (Davison and Hinkley, "Bootstrap Methods and
-their Application", 1997, section 6.3), widened to Student's quantiles for the n - 3 that are left.
+Here X is the sessions answered a second and N the users at work on average, which in an open model is X times the mean
+service time of a session (Little's law).  The fit is non-negative least squares on relative errors (scipy).
+The intervals are those of a studentized parametric bootstrap with normal relative errors (Davison and Hinkley, "Bootstrap
+Methods and their Application", 1997, sections 2.2 and 5.2), because the residuals are too few to be drawn from; that of N* is
+of its percentiles.
 
 Two numbers of which only the beginning of the curve says nothing are refused rather than printed: the knee has been passed
 only if beta's interval leaves out zero and N* lies within what was measured.
@@ -20,16 +21,15 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
-from scipy import stats
 from scipy.optimize import nnls
 
 Floats = npt.NDArray[np.float64]
 
 LEAST_POINTS = 6
 """Of different concurrency; Gunther asks for six at least."""
-DRAWS = 400
+DRAWS = 300
 _TINY = 1e-9
-_ROUNDS = 3
+_ROUNDS = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,14 +74,15 @@ def fit_usl(points: list[tuple[float, float]]) -> Usl:
         return Usl(kept, f"{len(np.unique(n))} levels of concurrency were measured, and {LEAST_POINTS} are needed")
     best = _fit(n, x)
     residuals = x / throughput(n, *best) - 1
-    drawn = _widened(_bootstrap(n, best, residuals), best, len(n) - 3)
-    gamma, alpha, beta = (_interval(best[at], drawn[:, at]) for at in range(3))
+    drawn, studentized = _bootstrap(n, best, residuals)
+    errors = _errors(n, x, best)
+    gamma, alpha, beta = (_interval(float(best[at]), float(errors[at]), studentized[:, at]) for at in range(3))
     held_out = float(throughput(n[-1:], *_fit(n[:-1], x[:-1]))[0] / x[-1] - 1)
     refusal = _refusal(beta, alpha, float(n[-1]))
     if refusal:
         return Usl(kept, refusal, residuals=tuple(map(float, residuals)), held_out=held_out)
     peaks = np.sqrt(np.maximum(1 - drawn[:, 1], 0) / np.maximum(drawn[:, 2], _TINY))
-    peak = math.sqrt((1 - best[1]) / best[2])
+    peak = float(np.sqrt((1 - best[1]) / best[2]))
     low, high = np.percentile(peaks, [2.5, 97.5])
     top = float(throughput(np.array([peak]), *best)[0])
     return Usl(
@@ -108,13 +109,13 @@ def _refusal(beta: Interval, alpha: Interval, largest: float) -> str:
     return ""
 
 
-def _fit(n: Floats, x: Floats) -> tuple[float, float, float]:
+def _fit(n: Floats, x: Floats) -> Floats:
     weight = x / n
     for _ in range(_ROUNDS):
         # Weighted by what was fitted: what was measured has errors, and as a weight would put them on both sides.
         unit, queueing, coherence = map(float, nnls(_rows(n, weight), weight * n / x)[0])
         unit = max(unit, _TINY)
-        best = 1 / unit, queueing / unit, coherence / unit
+        best = np.array([1, queueing, coherence]) / unit
         weight = throughput(n, *best) / n
     return best
 
@@ -125,23 +126,31 @@ def _rows(n: Floats, weight: Floats) -> Floats:
     return rows
 
 
-def _widened(drawn: Floats, best: tuple[float, float, float], freedom: int) -> Floats:
-    """Return the draws as far from the estimate as Student's quantiles are beyond the normal's."""
-    factor = stats.t.ppf(0.975, freedom) / stats.norm.ppf(0.975)
-    wider: Floats = best + (drawn - best) * factor
-    return wider
-
-
-def _bootstrap(n: Floats, best: tuple[float, float, float], residuals: Floats) -> Floats:
-    rng = np.random.default_rng(1)  # a fixed seed: the same probes have the same interval each time
-    count = len(n)
-    axis = np.linalg.qr(_rows(n, throughput(n, *best) / n))[0]
-    modified = residuals / np.sqrt(np.maximum(1 - (axis**2).sum(axis=1), 0.05))
-    centred = modified - modified.mean()
+def _errors(n: Floats, x: Floats, best: Floats) -> Floats:
+    """Return the standard errors of gamma, alpha and beta, by the delta method."""
     fitted = throughput(n, *best)
-    return np.array([_fit(n, fitted * (1 + rng.choice(centred, count))) for _ in range(DRAWS)])
+    rows = _rows(n, fitted / n)
+    spread = float(((fitted / x - 1) ** 2).sum()) / (len(n) - 3)
+    covariance = spread * np.linalg.inv(rows.T @ rows)
+    gamma, alpha, beta = best
+    slopes = np.array([[-(gamma**2), 0, 0], [-alpha * gamma, gamma, 0], [-beta * gamma, 0, gamma]])
+    found: Floats = np.sqrt(np.diag(slopes @ covariance @ slopes.T))
+    return found
 
 
-def _interval(value: float, drawn: Floats) -> Interval:
-    low, high = np.percentile(drawn, [2.5, 97.5])
-    return Interval(value, max(0.0, min(value, float(low))), max(value, float(high)))
+def _bootstrap(n: Floats, best: Floats, residuals: Floats) -> tuple[Floats, Floats]:
+    """Return (gamma, alpha, beta) of each draw, and how far each is from the estimate in its own standard errors."""
+    rng = np.random.default_rng(1)  # a fixed seed: the same probes have the same interval each time
+    fitted = throughput(n, *best)
+    spread = float(np.sqrt((residuals**2).sum() / (len(n) - 3)))
+    drawn = []
+    for _ in range(DRAWS):
+        x = fitted * np.maximum(1 + spread * rng.standard_normal(len(n)), 0.01)
+        again = _fit(n, x)
+        drawn.append((again, (again - best) / np.maximum(_errors(n, x, again), _TINY)))
+    return np.array([each for each, _ in drawn]), np.array([each for _, each in drawn])
+
+
+def _interval(value: float, error: float, studentized: Floats) -> Interval:
+    low, high = np.percentile(studentized, [2.5, 97.5])
+    return Interval(value, max(0.0, min(value, value - float(high) * error)), max(value, value - float(low) * error))

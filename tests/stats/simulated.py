@@ -25,7 +25,7 @@ class Machine:
         rng = self.rng
         shift = rng.normal(0, self.speed)
         # Now and then a statement has a bad run, as where a checkpoint fell on it.
-        bad = (rng.random(len(self.names)) < 0.01) * np.abs(rng.normal(0, 3 * self.own))
+        bad = (rng.random(len(self.names)) < 0.01) * np.abs(rng.normal(0, 2 * self.own))
         moved = shift * self.felt + rng.normal(0, self.own) + rng.normal(0, self.error) + bad
         times = self.times * np.exp(moved) * everything
         found = {}

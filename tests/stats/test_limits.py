@@ -11,12 +11,12 @@ from bench.stats.sizing import size
     ("signs", "what", "figure"),
     [
         (Signs(generator=("dispatch lag p99 200 ms",)), "the generator", "200 ms"),
-        (Signs(server_cpu=0.93, cores=4), "server CPU", "93% of 4"),
-        (Signs(server_cpu=0.5, machine_cpu=0.98, cores=2), "the machine's CPU", "98% of 2"),
-        (Signs(waits={"Running": 40, "Lock:transactionid": 60}), "locks", "60% of 100"),
-        (Signs(waits={"Running": 40, "IO:WALSync": 50, "IO:DataFileRead": 10}), "write-ahead log", "50%"),
+        (Signs(server_cpu=0.93, cores=4), "server CPU", "93 % of 4"),
+        (Signs(server_cpu=0.5, machine_cpu=0.98, cores=2), "the machine's CPU", "98 % of 2"),
+        (Signs(waits={"Running": 40, "Lock:transactionid": 60}), "locks", "60 % of 100"),
+        (Signs(waits={"Running": 40, "IO:WALSync": 50, "IO:DataFileRead": 10}), "write-ahead log", "50 %"),
         (Signs(waits={"Running": 40, "IO:DataFileRead": 60}), "disk", "DataFileRead"),
-        (Signs(wasted_share=0.4), "retries", "40%"),
+        (Signs(wasted_share=0.4), "retries", "40 %"),
     ],
 )
 def test_a_cause_is_named_with_its_figure(signs: Signs, what: str, figure: str):

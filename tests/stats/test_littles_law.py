@@ -22,6 +22,7 @@ def test_both_sides_agree(seed: int, response_s: float):
     row = played(seed, response_s)
     assert row.passed
     assert row.by_counts == pytest.approx(row.by_times, rel=row.allowed)
+    assert row.by_times == pytest.approx(1200 / 60 * response_s, rel=0.3)
 
 
 @pytest.mark.parametrize("scale", [0.6, 0.8, 1.25, 1000.0])

