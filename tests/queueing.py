@@ -77,7 +77,7 @@ class Server:
         def by_second(chosen: np.ndarray) -> np.ndarray:
             return np.histogram(left[seen][chosen], bins)[0]
 
-        slow = np.quantile(took, 0.9) if took.size else 0.0
+        slow = max(np.quantile(took, 0.9), self.limit_s / 2) if took.size else 0.0
         within = (left >= warm_up_s) & (left < end)
         return Counts(
             by_second(took >= 0), by_second(took > self.limit_s), by_second(took > slow),

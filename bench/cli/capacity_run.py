@@ -3,6 +3,7 @@
 import importlib
 import os
 import secrets
+import signal
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -75,6 +76,9 @@ def find_capacity(asked: Asked) -> int:
 
 
 def _hunted(hunt: Hunt) -> int:
+    for number in (signal.SIGINT, signal.SIGTERM):
+        # Also where a shell started us with interrupts ignored.
+        signal.signal(number, signal.default_int_handler)
     try:
         hunt.seek()
         hunt.replay()

@@ -78,7 +78,7 @@ def read_answers(run: Run, part: Window, objective: Objective, region: str | Non
         elif not name.startswith(SESSION_PREFIX) and objective.transaction in (None, name):
             (failed if kind == "failure" else answered).append((second, Histogram.from_bytes(response)))
     times = Histogram.merge(part for _, part in answered)
-    slow_ms = times.percentile_ms(_SLOW_PERCENT) or 0.0
+    slow_ms = max(times.percentile_ms(_SLOW_PERCENT) or 0.0, objective.limit_ms / 2)
     lost = _by_second([*failed, *dropped], size, -1.0)
     over = _by_second(answered, size, objective.limit_ms) + lost
     requests = _by_second(answered, size, -1.0) + lost

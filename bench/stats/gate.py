@@ -21,6 +21,7 @@ Outcome = Literal["passed", "failed", "unclear"]
 
 JUDGED_MS = 0.05
 """Times below this are more the client's own than the server's, and a third of one is nobody's trouble."""
+_STEADY = frozenset({"blocks", "calls"})
 _FRAME = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
 TOLERANCE = 0.10
 DETECT = 0.30
@@ -90,12 +91,11 @@ class Gate:
         return CODES[self.verdict]
 
 
-def decide(fitness: Fitness, objectives: Sequence[ObjectiveRow], comparison: Comparison | None, limits: Limits) -> Gate:
-    """Return the verdict; ``comparison`` is None for a run that cannot be compared because it is not fit."""
+def decide(fitness: Fitness, objectives: Sequence[ObjectiveRow], comparison: Comparison, limits: Limits) -> Gate:
+    """Return the verdict on a run."""
     unfit = _unfit(fitness)
-    if unfit is not None or comparison is None:
-        verdict, text = unfit or ("INVALID", "there is nothing to compare")
-        return Gate(verdict, (text, *fitness.reasons), (Check("run", "failed", text),), (), 0, limits)
+    if unfit is not None:
+        return _refused(*unfit, fitness, comparison, limits)
     judged = [row for row in comparison.rows if row.metric.is_judged]
     rows = [row for row in judged if _is_worth_it(row)]
     whole = [*rows, *([comparison.shift] if comparison.shift else [])]
@@ -107,6 +107,21 @@ def decide(fitness: Fitness, objectives: Sequence[ObjectiveRow], comparison: Com
         checks.append(Check("comparison", "unclear", f"no figure has {JUDGED_COUNT} samples in each run"))
     verdict = _verdict(checks)
     return Gate(verdict, _reasons(checks), tuple(checks), _sights(whole), len(judged) - len(rows), limits)
+
+
+def _refused(verdict: Verdict, text: str, fitness: Fitness, comparison: Comparison, limits: Limits) -> Gate:
+    """Return the verdict on a run that is not fit: never PASS.
+
+    How often statements ran and what they read does not depend on the generator.  A lost index can make a machine so busy
+    that nothing else can be measured on it, and then these tell why: that is a FAIL.
+    """
+    rows = [row for row in comparison.rows if row.key.metric in _STEADY and _is_worth_it(row)]
+    checks = [_check(row, clear, limits) for row, clear in zip(rows, _clear(rows), strict=True)]
+    worse = [check for check in checks if check.outcome == "failed"]
+    unfit = Check("run", "failed", text)
+    if verdict == "INVALID" and fitness.status == "complete" and worse:
+        return Gate("FAIL", (*_reasons(worse), text, *fitness.reasons), (unfit, *worse), (), 0, limits)
+    return Gate(verdict, (text, *fitness.reasons), (unfit,), (), 0, limits)
 
 
 def row_name(key: Key) -> str:

@@ -103,4 +103,13 @@ def test_a_statement_that_is_gone_is_no_pass():
 
 def test_nothing_to_judge_is_no_pass():
     assert decide(FIT, (HELD,), compare([{}], {}), Limits()).verdict == "INCONCLUSIVE"
-    assert decide(FIT, (HELD,), None, Limits()).verdict == "INVALID"
+
+
+def test_a_run_that_is_not_fit_can_fail_by_what_it_read_and_never_passes():
+    invalid = Fitness("complete", "INVALID", ("no core was free",))
+    gate = decide(invalid, (), comparison_of(slower=1, blocks=5.0), Limits())
+    assert (gate.verdict, gate.reasons[0].startswith("server shop/s1: blocks/call: 5 x")) == ("FAIL", True)
+    assert "no core was free" in gate.reasons
+    assert decide(invalid, (), comparison_of(slower=1, factor=5.0), Limits()).verdict == "INVALID"
+    killed = Fitness("killed", "INVALID")
+    assert decide(killed, (), comparison_of(slower=1, blocks=5.0), Limits()).verdict == "INVALID"
