@@ -77,8 +77,8 @@ def find_capacity(asked: Asked) -> int:
 
 def _hunted(hunt: Hunt) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
-        # Also where a shell started us with interrupts ignored.
-        signal.signal(number, signal.default_int_handler)
+        # Not an exception from the handler: it would be raised in whatever gevent does at that moment.
+        signal.signal(number, lambda *_: hunt.prober.stop())
     try:
         hunt.seek()
         hunt.replay()

@@ -85,9 +85,17 @@ class Prober:
     def __init__(self, bench: Bench) -> None:
         self.bench = bench
         self.made = 0
+        self._stops = 0
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def stop(self) -> None:
+        """End the probe in order, and raise KeyboardInterrupt from ``run``; the second time do not wait for it."""
+        self._stops += 1
+        if self._stops > 1 and self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGINT)
 
     def run(self, rate: float, longest_s: int, *, may_end_early: bool = True) -> Ran:
-        """Run one probe at a rate of sessions a second; KeyboardInterrupt ends it in order first."""
+        """Run one probe at a rate of sessions a second; KeyboardInterrupt when it was stopped."""
         bench = self.bench
         self.made += 1
         made = probe_scenario(bench.scenario, rate, (bench.warm_up_s, longest_s), bench.scenario.seed + self.made)
@@ -104,6 +112,7 @@ class Prober:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+            self._process = process
             try:
                 path, meter, early = self._watch(process, str(file), longest_s if may_end_early else None, before)
             except BaseException:
@@ -122,6 +131,8 @@ class Prober:
         name = self.bench.scenario.name
         while process.poll() is None:
             time.sleep(_POLL_S)
+            if self._stops:
+                raise KeyboardInterrupt
             path = path or _own(set(_folders(self.bench.runs, name)) - before, file)
             part = _part(path) if path else None
             if path is None or part is None or early:
@@ -162,14 +173,9 @@ def _part(path: Path) -> Window | None:
 
 
 def _end(process: "subprocess.Popen[bytes]") -> None:
-    """End a run in order; a second Ctrl-C does not wait for it."""
     if process.poll() is None:
         process.send_signal(signal.SIGINT)
-        try:
-            process.wait()
-        except KeyboardInterrupt:
-            process.send_signal(signal.SIGINT)
-            process.wait()
+        process.wait()
 
 
 def _failed(code: int | None, log: Path) -> BenchError:

@@ -219,7 +219,7 @@ def test_what_cannot_be_judged_never_passes(runs, tmp_path, name, code, verdict)
     assert found == code
     assert said.startswith(f"gate: {verdict}")
     suite = ET.parse(junit).getroot()[0]
-    assert (suite.get("errors"), suite.get("failures")) == ("1", "0")
+    assert (suite.get("errors"), suite.get("failures"), len(suite.findall("testcase/error"))) == ("1", "0", 1)
     assert summary.read_text().startswith(f"## Gate: {verdict}")
 
 
