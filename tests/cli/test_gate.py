@@ -123,6 +123,23 @@ def test_all_fields_are_named_at_once_and_an_area_may_be_allowed():
     assert "1 field differs\n  schema:" in caught.value.message
 
 
+@pytest.mark.parametrize(
+    ("before", "after", "trust"),
+    [
+        (["VALID"], "VALID", "all"),
+        (["DEGRADED", "VALID", "VALID"], "VALID", "all"),
+        (["DEGRADED", "DEGRADED", "VALID"], "VALID", "unsteady"),
+        (["VALID"], "DEGRADED", "unsteady"),
+        (["VALID", "VALID"], "INVALID", "counts"),
+        (["INVALID", "VALID", "VALID"], "VALID", "counts"),
+    ],
+)
+def test_a_comparison_trusts_its_runs_as_far_as_their_verdicts_go(before, after, trust):
+    one = sample("one")
+    runs = [one.model_copy(update={"validity": verdict}) for verdict in (*before, after)]
+    assert sides(runs[:-1], runs[-1], []).trust == trust
+
+
 def test_the_commands_refuse(runs, other):
     changed(other, **part("machine", cpus=4))
     with pytest.raises(UsageError, match=r"machine\.cpus: 8 and 4") as caught:

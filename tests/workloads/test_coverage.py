@@ -1,6 +1,8 @@
 """Every table, view and index of the schema is used by a statement of the workloads, or a reason says why not."""
 
 import re
+from collections import Counter
+from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
 from typing import Any
@@ -42,16 +44,16 @@ def statements() -> list[Statement]:
     return [found for found in read([ROOT / "workloads" / "sql"]) if found.serves("postgres")]
 
 
-def indexes_used(url: str, statements: list[Statement]) -> set[str]:
-    """The indexes of the statements' plans, made as for any parameters."""
-    used: set[str] = set()
+def indexes_used(url: str, statements: list[Statement]) -> Counter[str]:
+    """The indexes of the statements' plans, made as for any parameters, and how often each is searched by a condition."""
+    used: Counter[str] = Counter()
     # Not prepared, because a prepared EXPLAIN would ask for the statement's parameters.
     with psycopg.connect(url, autocommit=True, prepare_threshold=None) as connection:
         for settings in SETTINGS:
             connection.execute("RESET ALL")
             for name in settings:
                 connection.execute(f"SET {name} = off")
-            used |= planned(connection, statements)
+            used.update(planned(connection, statements))
         # Of 28 products any index on the active ones costs less than a GIN index; of 894 the planner takes that by itself.
         connection.execute("RESET ALL")
         with connection.transaction(force_rollback=True):
@@ -59,17 +61,26 @@ def indexes_used(url: str, statements: list[Statement]) -> set[str]:
                 connection.execute(f"SET LOCAL {name} = off")
             for name in ("price_range", "brand_status", "category_status"):
                 connection.execute(f"DROP INDEX idx_products_{name}")
-            used |= planned(connection, [statement for statement in statements if "tags @>" in statement.sql])
+            used.update(planned(connection, [statement for statement in statements if "tags @>" in statement.sql]))
     return used
 
 
-def planned(connection: psycopg.Connection, statements: list[Statement]) -> set[str]:
-    plans = [
-        connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {statement.numbered}").fetchall()
-        for statement in statements
-        if not statement.sql.startswith("REFRESH")
-    ]
-    return set(re.findall(r"'Index Name': '(\w+)'", str(plans)))
+def planned(connection: psycopg.Connection, statements: list[Statement]) -> Counter[str]:
+    used: Counter[str] = Counter()
+    for statement in statements:
+        if not statement.sql.startswith("REFRESH"):
+            row = connection.execute(f"EXPLAIN (GENERIC_PLAN, FORMAT JSON) {statement.numbered}").fetchone()
+            assert row is not None
+            for node in nodes(row[0][0]["Plan"]):
+                if "Index Name" in node:
+                    used[node["Index Name"]] += "Index Cond" in node
+    return used
+
+
+def nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", ()):
+        yield from nodes(child)
 
 
 def test_every_table_and_view_is_used(statements: list[Statement]) -> None:
@@ -84,9 +95,9 @@ def test_every_index_is_used_or_has_a_reason(shop: Any, statements: list[Stateme
     known = {name for (name,) in rows}
     assert {index.name for index in MODEL.indexes} <= known
     used = indexes_used(shop.url, statements)
-    assert known - used - set(UNUSED) == set()
-    # A reason that has become untrue goes.
-    assert set(UNUSED) & used == set()
+    assert known - used.keys() - set(UNUSED) == set()
+    # A reason that has become untrue goes.  Where whole tables may not be read, an index read from end to end stands for one.
+    assert {name for name in UNUSED if used[name]} == set()
     assert set(UNUSED) <= known
 
 
