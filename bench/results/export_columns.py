@@ -61,11 +61,12 @@ def _columns(name: str, declared: str) -> Iterator[Column]:
 
 @cache
 def store_tables() -> tuple[Table, ...]:
-    """Return the tables of a store of today's format, in the order in which it declares them."""
+    """Return the tables of a store of today's format, in the order in which it declares them; sums of others aside."""
     db = sqlite3.connect(":memory:")
     try:
         db.executescript(DDL)
         names = [name for (name,) in db.execute("SELECT name FROM sqlite_schema WHERE type = 'table' ORDER BY rowid")]
+        names.remove("statement_sums")
         columns = "SELECT name, type FROM pragma_table_info(?) ORDER BY cid"
         return tuple(Table(name, tuple(db.execute(columns, (name,)))) for name in names)
     finally:

@@ -99,21 +99,37 @@ def histograms(rows: Sequence[Row], place: int) -> Unpacked:
     return unpack(list(map(itemgetter(place), rows)))
 
 
-def pool_rows(parts: Iterable[Sequence[Row]], labels: int, counts: int) -> Iterator[tuple[Any, ...]]:
-    """Yield one row for each combination of the first ``labels`` columns, sorted by them; the rows come in parts.
+class RowPools:
+    """Rows by their first ``labels`` columns: the next ``counts`` columns are summed, the rest are packed histograms."""
 
-    The next ``counts`` columns are summed, the rest are packed histograms and come out as one ``Histogram`` each.
-    """
-    known, pools = Labels(), list[Pools]()
-    sums = np.zeros((0, counts), np.int64)
-    for part in parts:
-        numbers = known.of(part, labels)
-        sums = np.pad(sums, ((0, len(known) - len(sums)), (0, 0)))
+    def __init__(self, labels: int, counts: int) -> None:
+        self._labels = labels
+        self._known, self._pools = Labels(), list[Pools]()
+        self._sums = np.zeros((0, counts), np.int64)
+
+    def add(self, part: Sequence[Row]) -> None:
+        """Add some rows."""
+        if not part:
+            return
+        numbers = self._known.of(part, self._labels)
+        counts = self._sums.shape[1]
+        self._sums = np.pad(self._sums, ((0, len(self._known) - len(self._sums)), (0, 0)))
         for place in range(counts):
-            np.add.at(sums[:, place], numbers, column(part, labels + place))
-        pools = pools or [Pools() for _ in part[0][labels + counts :]]
-        for place, pool in enumerate(pools, labels + counts):
+            np.add.at(self._sums[:, place], numbers, column(part, self._labels + place))
+        self._pools = self._pools or [Pools() for _ in part[0][self._labels + counts :]]
+        for place, pool in enumerate(self._pools, self._labels + counts):
             pool.add(numbers, histograms(part, place))
-    made = [pool.histograms() for pool in pools]
-    for label, number in sorted(known.items()):
-        yield (*label, *sums[number].tolist(), *(found.get(number) or Histogram.empty() for found in made))
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield one row for each combination of labels, sorted by them; histograms come out as one ``Histogram`` each."""
+        made = [pool.histograms() for pool in self._pools]
+        for label, number in sorted(self._known.items()):
+            yield (*label, *self._sums[number].tolist(), *(found.get(number) or Histogram.empty() for found in made))
+
+
+def pool_rows(parts: Iterable[Sequence[Row]], labels: int, counts: int) -> Iterator[tuple[Any, ...]]:
+    """Yield the pooled rows of rows that come in parts, as ``RowPools``."""
+    pools = RowPools(labels, counts)
+    for part in parts:
+        pools.add(part)
+    yield from pools.rows()

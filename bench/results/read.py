@@ -155,7 +155,11 @@ class Run:
 
     @cached_property
     def _statement_cells(self) -> tuple[StatementCell, ...]:
-        query = "SELECT phase, region, transaction_name, statement, count, errors, time FROM statements"
+        columns = "phase, region, transaction_name, statement, count, errors, time"
+        query = f"""
+            SELECT {columns} FROM statement_sums UNION ALL SELECT {columns} FROM statements
+            WHERE rowid > (SELECT coalesce(max(until_rowid), 0) FROM statement_sums)
+        """  # noqa: S608 - constants of this function
         return self._checked(
             lambda: tuple(StatementCell(*row) for row in pool_rows(self.parts(query), labels=4, counts=2))
         )

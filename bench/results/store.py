@@ -19,6 +19,7 @@ from bench.metrics.frame import Frame
 from bench.metrics.outcome import Finding, StockRow
 from bench.results.manifest import Manifest
 from bench.results.rows import Row, TableRows, frame_rows
+from bench.results.sums import StatementSums
 from bench.results.tables import DDL, INSERTS, REPLACE_OUTCOME
 from bench.results.versions import STORE_VERSION
 from bench.stats.validity import Validity
@@ -42,6 +43,7 @@ class RunWriter:
     def __init__(self, path: Path) -> None:
         self.path = path.absolute()
         self.is_closed = False
+        self._sums: StatementSums | None = StatementSums()
         refuse_package(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -57,21 +59,22 @@ class RunWriter:
 
     def write_frame(self, frame: Frame) -> None:
         """Store one frame: all of it or, when the process dies in between, nothing of it."""
-        number = frame.number
-        with self._transaction() as db:
-            db.execute(INSERTS["frames"], (number, frame.elapsed_s, frame.unix_s))
-            _insert(db, number, frame_rows(frame))
+        self.write_rows(frame.number, frame.elapsed_s, frame.unix_s, frame_rows(frame))
 
     def write_rows(self, number: int, elapsed_s: float, unix_s: float, parts: Iterable[TableRows]) -> None:
         """Store one frame that other processes have recorded: their rows side by side, which readers add up."""
         with self._transaction() as db:
             db.execute(INSERTS["frames"], (number, elapsed_s, unix_s))
-            _insert(db, number, parts)
+            self._insert(db, number, parts)
+            if self._sums and self._sums.end_frame():
+                ((until_rowid,),) = db.execute("SELECT coalesce(max(rowid), 0) FROM statements")
+                db.executemany(INSERTS["statement_sums"], self._sums.take(until_rowid))
+                self._sums = StatementSums()
 
     def write_more(self, number: int, parts: Iterable[TableRows]) -> None:
         """Store rows that belong to a frame that has been stored already."""
         with self._transaction() as db:
-            _insert(db, number, parts)
+            self._insert(db, number, parts)
 
     def write_workers(self, rows: Iterable[Row]) -> None:
         """Store the worker processes of the run, in place of what was stored before."""
@@ -112,6 +115,13 @@ class RunWriter:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, tb: TracebackType | None) -> None:
         self.close()
 
+    def _insert(self, db: sqlite3.Connection, number: int, parts: Iterable[TableRows]) -> None:
+        for table, rows in parts:
+            if table == "statements" and self._sums:
+                rows = list(rows)
+                self._sums.add(rows)
+            db.executemany(INSERTS[table], ((number, *row) for row in rows))
+
     def _replace(self, table: str, rows: Sequence[Row]) -> None:
         with self._transaction() as db:
             db.execute(f"DELETE FROM {table}")  # noqa: S608 - a constant of this module
@@ -124,16 +134,12 @@ class RunWriter:
             yield self._db
             self._db.execute("COMMIT")
         except BaseException as error:
+            self._sums = None  # they hold what is not stored now; readers take the statements themselves from here on
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
             if isinstance(error, sqlite3.OperationalError):  # disk full, read-only, folder gone
                 raise unwritable(self.path, error) from None
             raise
-
-
-def _insert(db: sqlite3.Connection, number: int, parts: Iterable[TableRows]) -> None:
-    for table, rows in parts:
-        db.executemany(INSERTS[table], ((number, *row) for row in rows))
 
 
 def _create(path: Path) -> sqlite3.Connection:

@@ -1,7 +1,8 @@
 """The tables of run.sqlite: one for each kind of cell, named and typed so that anyone can query them with sqlite3.
 
 Histograms are BLOBs (``Histogram.to_bytes``), lists are JSON text.  A table's columns are in the order of the fields of
-the record that it keeps, after ``frame``.
+the record that it keeps, after ``frame``.  ``statement_sums`` repeats what ``statements`` holds, merged over many frames:
+each of its rows stands for rows of ``statements`` up to ``until_rowid``, and those after the last one are in no sum yet.
 """
 
 DDL = """
@@ -13,6 +14,10 @@ CREATE TABLE transactions (
 );
 CREATE TABLE statements (
     frame INTEGER NOT NULL, phase TEXT NOT NULL, region TEXT NOT NULL, transaction_name TEXT NOT NULL,
+    statement TEXT NOT NULL, count INTEGER NOT NULL, errors INTEGER NOT NULL, time BLOB NOT NULL
+);
+CREATE TABLE statement_sums (
+    until_rowid INTEGER NOT NULL, phase TEXT NOT NULL, region TEXT NOT NULL, transaction_name TEXT NOT NULL,
     statement TEXT NOT NULL, count INTEGER NOT NULL, errors INTEGER NOT NULL, time BLOB NOT NULL
 );
 CREATE TABLE retries (
@@ -83,6 +88,7 @@ INSERTS = {
         "frames": 3,
         "transactions": 10,
         "statements": 8,
+        "statement_sums": 8,
         "retries": 9,
         "arrivals": 9,
         "generator": 9,
@@ -111,6 +117,11 @@ UPGRADES = {
         CREATE TEMP TABLE checks (elapsed_s, took_ms, rule, passed, violations, detail);
         CREATE TEMP TABLE disconnects (frame, region, began_s, refused_until_s, lost, refused);
         CREATE TEMP TABLE workers (worker, place, regions, offset_ns, rtt_ns, users, lost_s, detail);
+    """,
+    2: """
+        CREATE TEMP TABLE statement_sums (
+            until_rowid, phase, region, transaction_name, statement, count, errors, time
+        );
     """,
 }
 """What makes the store of an older version look like one of the next: temporary views that stand before its tables."""

@@ -9,7 +9,8 @@ from bench.errors import UsageError
 # run.sqlite
 # 1  frames of one second; histograms as bench.metrics.histogram packs them (1024 buckets an octave).
 # 2  retries by key, slow samples taken apart, contenders, counters by phase, checks during the run, several workers a frame.
-STORE_VERSION = 2
+# 3  sums of statements over many frames.
+STORE_VERSION = 3
 
 # manifest.json
 # 1  first form.

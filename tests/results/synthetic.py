@@ -339,8 +339,18 @@ def write_tiny(path: Path) -> None:
         writer.finish("complete", "", judge(Evidence()))
 
 
+def as_format_2(store):
+    """Turn a store of today into one of format 2, which had no sums."""
+    db = sqlite3.connect(store)
+    db.execute("DROP TABLE statement_sums")
+    db.execute("UPDATE meta SET value = '2' WHERE key = 'format_version'")
+    db.commit()
+    db.close()
+
+
 def as_format_1(store):
     """Turn a store of today into one of format 1, as the first release wrote them."""
+    as_format_2(store)
     db = sqlite3.connect(store)
     for table, columns in {
         "retries": ["key"],

@@ -14,11 +14,22 @@ from bench.metrics.frame import Frame, TransactionCell
 from bench.metrics.histogram import Histogram
 from bench.results.files import connect, list_runs
 from bench.results.read import Run, find_run
+from bench.results.rows import frame_rows
 from bench.results.store import RunWriter
 from bench.results.summarise import summarise_run
 from bench.results.timeline import read_timeline
 from bench.results.versions import STORE_VERSION
-from tests.results.synthetic import LAST, REGIONS, as_format_1, manifest, survival_percentile, write_empty, write_run
+from tests.results.synthetic import (
+    LAST,
+    REGIONS,
+    Maker,
+    as_format_1,
+    as_format_2,
+    manifest,
+    survival_percentile,
+    write_empty,
+    write_run,
+)
 
 
 @pytest.fixture(scope="module")
@@ -182,6 +193,65 @@ def test_a_store_of_format_1_is_read(tmp_path):
         before, after = summarise_run(old), summarise_run(new)
         assert before.total == after.total
         assert before.validity == after.validity
+
+
+def times(cells):
+    return {
+        (cell.phase, cell.region, cell.transaction, cell.statement): (
+            cell.count,
+            cell.errors,
+            cell.time.sum_ns,
+            cell.time.indices.tolist(),
+            cell.time.counts.tolist(),
+        )
+        for cell in cells
+    }
+
+
+def any_frame(maker, second):
+    return replace(maker.frame(second % LAST), number=second, elapsed_s=second + 1.0)
+
+
+def late_statements(maker):
+    return [rows for rows in frame_rows(maker.frame(3)) if rows[0] == "statements"]
+
+
+@pytest.mark.parametrize("last", [59, 60, 61, 130])
+def test_sums_of_statements_are_their_rows(tmp_path, last):
+    maker = Maker()
+    with RunWriter(tmp_path / "r") as writer:
+        writer.write_manifest(manifest())
+        for second in range(last):
+            writer.write_frame(any_frame(maker, second))
+            if second in (70, 129):  # a worker's part of a frame that is in a sum already
+                writer.write_more(5, late_statements(maker))
+    shutil.copytree(tmp_path / "r", tmp_path / "old")
+    as_format_2(tmp_path / "old" / "run.sqlite")
+    with Run.open(tmp_path / "r") as run, Run.open(tmp_path / "old") as old:
+        ((sums, read),) = run.rows(
+            "SELECT count(*), (SELECT count(*) FROM statements WHERE rowid > max(until_rowid)) FROM statement_sums"
+        )
+        assert (sums > 0) == (last >= 60)
+        if last == 60:
+            assert read == 0
+        assert times(run.statements) == times(old.statements)
+        assert times(run.attempts) == times(old.attempts)
+        assert len(run.statements) > 10
+
+
+def test_a_frame_that_was_not_stored_is_in_no_sum(tmp_path):
+    maker = Maker()
+    with RunWriter(tmp_path / "r") as writer:
+        writer.write_manifest(manifest())
+        for second in range(80):
+            if second == 30:
+                with pytest.raises(sqlite3.IntegrityError):
+                    writer.write_rows(30, 31.0, 0.0, [*late_statements(maker), ("retries", [(None,) * 8])])
+            writer.write_frame(any_frame(maker, second))
+    shutil.copytree(tmp_path / "r", tmp_path / "old")
+    as_format_2(tmp_path / "old" / "run.sqlite")
+    with Run.open(tmp_path / "r") as run, Run.open(tmp_path / "old") as old:
+        assert times(run.statements) == times(old.statements)
 
 
 def test_newer_manifest_names_both_versions(tmp_path):

@@ -19,11 +19,11 @@ def series(seed: int, alpha: float, beta: float, levels: np.ndarray, noise: floa
     ("alpha", "beta", "levels"), [(0.05, 0.002, LEVELS), (0.02, 0.0005, LEVELS * 2.5), (0.1, 0.001, LEVELS * 1.5)]
 )
 def test_alpha_and_beta_are_in_their_intervals_in_18_of_20_series(alpha, beta, levels):
-    # Of 200 such series 192 and 192, or 190 and 191, are.
-    fits = [fit_usl(series(seed, alpha, beta, levels)) for seed in range(1000, 1020)]
+    # Asked of a hundred: of twenty, one in thirteen has 17 by chance where intervals are just right.
+    fits = [fit_usl(series(seed, alpha, beta, levels)) for seed in range(100)]
     assert not [fit.refusal for fit in fits if fit.refusal]
-    assert sum(fit.alpha.low <= alpha <= fit.alpha.high for fit in fits) >= 18
-    assert sum(fit.beta.low <= beta <= fit.beta.high for fit in fits) >= 18
+    assert sum(fit.alpha.low <= alpha <= fit.alpha.high for fit in fits) >= 90
+    assert sum(fit.beta.low <= beta <= fit.beta.high for fit in fits) >= 90
 
 
 @pytest.mark.slow
