@@ -116,9 +116,9 @@ class RunWriter:
         self.close()
 
     def _insert(self, db: sqlite3.Connection, number: int, parts: Iterable[TableRows]) -> None:
-        for table, rows in parts:
+        for table, given in parts:
+            rows = list(given)
             if table == "statements" and self._sums:
-                rows = list(rows)
                 self._sums.add(rows)
             db.executemany(INSERTS[table], ((number, *row) for row in rows))
 

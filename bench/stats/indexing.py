@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
-import scipy.stats
+from scipy.special import stdtrit
 
 CONFIDENCE = 0.95
 ESSENTIAL_FACTOR = 2.0
@@ -215,7 +215,7 @@ def _total(effects: Sequence[Effect]) -> Interval:
 
 
 def _quantile(freedom: float) -> float:
-    return float(scipy.stats.t.ppf((1 + CONFIDENCE) / 2, freedom))
+    return float(stdtrit(freedom, (1 + CONFIDENCE) / 2))
 
 
 def _negated(interval: Interval) -> Interval:

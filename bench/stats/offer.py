@@ -176,6 +176,6 @@ def _tested(rows: tuple[MixRow, ...], lost: int) -> Mix:
 
 def chi_square_p(chi_square: float, degrees: int) -> float:
     """Return how likely a chi-square of these degrees of freedom is to be as large."""
-    from scipy.stats import chi2
+    from scipy.special import chdtrc
 
-    return float(chi2.sf(chi_square, degrees))
+    return float(chdtrc(degrees, chi_square))
