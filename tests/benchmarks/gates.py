@@ -2,11 +2,11 @@
 
 Run ``python tests/benchmarks/gates.py`` on a machine at rest; ``--help`` lists the options.  All runs are real ones of the
 scenario `gate` on an embedded server with a home of its own.  A run takes half a minute: with the defaults (a baseline of 5,
-then 20 equal runs and 10 of each plant) some 25 to 30 minutes.
+then 20 equal runs and 10 of each plant) some 25 minutes.
 
 The dearer statement is a change of code: a copy of the package whose SQL makes the server count numbers, so many that the
-statement takes 30 % longer (found by up to ten runs before the others).  The index is dropped in the seed that each run's database is copied from.  Last,
-the baseline is said to come from a machine with one core more, and has to be refused.
+statement takes 30 % longer (found by up to ten runs before the others).  The index is dropped in the seed that each run's
+database is copied from.  Last, the baseline is said to come from a machine with one core more, and has to be refused.
 """
 
 import argparse
@@ -105,7 +105,7 @@ def quick_effect(place: Place, run: str, code: Path) -> float:
 
 
 def calibrated(place: Place, code: Path) -> int:
-    """Plant so many numbers that the statement takes 30 % longer in a run; what they cost beside other work, only a run tells."""
+    """Plant so many numbers that the statement takes 30 % longer; what they cost beside other work, only a run tells."""
     rows = 1000
     for _ in range(5):
         plant_statement(code, rows)
@@ -149,7 +149,8 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--baseline", type=int, default=5, help="runs of the baseline")
     parser.add_argument("--runs", type=int, default=20, help="equal runs")
-    parser.add_argument("--plants", type=int, default=10, help="runs of each plant")
+    parser.add_argument("--dearer", type=int, default=10, help="runs with a dearer statement")
+    parser.add_argument("--dropped", type=int, default=10, help="runs without the index")
     options = parser.parse_args()
     parent = "/var/tmp" if os.path.isdir("/var/tmp") else None
     with tempfile.TemporaryDirectory(prefix="shopbench-gates-", dir=parent) as folder:
@@ -161,11 +162,11 @@ def main() -> None:
         place.save(place.valid_runs(options.baseline, code), code)
         rows = calibrated(place, dearer)
         table = {"equal": series(place, "equal", options.runs, code)}
-        table["statement"] = series(place, "statement", options.plants, dearer)
-        planted = sorted((place.folder / "runs").iterdir())[-options.plants :]
+        table["statement"] = series(place, "statement", options.dearer, dearer)
+        planted = sorted((place.folder / "runs").iterdir())[-options.dearer :]
         effect = median(quick_effect(place, str(run), code) for run in planted)
         drop_index(place)
-        table["index"] = series(place, "index", options.plants, code)
+        table["index"] = series(place, "index", options.dropped, code)
         other = Path(folder) / "other.json"
         document = json.loads(place.baseline.read_text())
         for run in document["runs"]:
