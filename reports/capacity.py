@@ -2,22 +2,26 @@
 
 import dataclasses
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from bench.results.store import refuse_package, write_atomically
-from bench.stats.capacity import Capacity, Made, Probe, RegionLimit
+from bench.stats.capacity import Capacity, Made, Probe
 from bench.stats.capacity_text import (
+    advice,
     assumptions,
     headline,
     interval,
     little_sentence,
+    own,
     rate,
     replay_sentences,
     sizing_sentence,
     usl_sentence,
+    weakest_sentence,
 )
 from bench.stats.usl import Interval
 from bench.units import format_duration
@@ -29,8 +33,9 @@ from .markdown import render_markdown
 from .model import Block, Cell, Figure, Page, Section, Text, Tile, region_cell, table
 from .numbers import MISSING, count, ms, seconds, share
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 2
 # 1  first form.
+# 2  objective.region: an objective may be about one region; made.workers.
 WRITTEN = ("capacity.html", "capacity.md", "capacity.json")
 _KINDS = {"held": "good", "broke": "bad", "unclear": "caution", "generator": "caution"}
 
@@ -38,12 +43,18 @@ _KINDS = {"held": "good", "broke": "bad", "unclear": "caution", "generator": "ca
 def write_capacity(folder: Path, found: Capacity, made: Made) -> list[Path]:
     """Write the answer into its folder and return the paths."""
     refuse_package(folder)
-    page = _page(found, made)
+    page = _page(found, made, _reports(folder, found))
     document = json.dumps(capacity_document(found, made), indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     paths = [folder / name for name in WRITTEN]
     for path, text in zip(paths, (render_page(page), render_markdown(page), document), strict=True):
         write_atomically(path, text)
     return paths
+
+
+def _reports(folder: Path, found: Capacity) -> dict[str, str]:
+    """Return the way from the answer's folder to the report of each probe's run, where that is still there."""
+    runs = [probe.run_id for probe in found.probes]
+    return {run: f"../{quote(run)}/report.html" for run in runs if (folder.parent / run / "report.html").is_file()}
 
 
 def capacity_document(found: Capacity, made: Made) -> dict[str, Any]:
@@ -62,19 +73,19 @@ def load_schema() -> dict[str, Any]:
     return schema
 
 
-def _page(found: Capacity, made: Made) -> Page:
+def _page(found: Capacity, made: Made, reports: Mapping[str, str]) -> Page:
     look = Look(made.regions, made.distance_ms)
     return Page(
         name=f"{made.scenario} ({made.capacity_id})",
         kicker=f"Capacity of {made.server}, scenario {made.scenario}, {made.created_utc}",
         level="good" if found.knee.low and found.knee.high and found.is_finished else "caution",
         heading=_heading(found),
-        reasons=tuple(_reasons(found)),
+        reasons=tuple(_reasons(found, made)),
         result=headline(found),
         small=made.question,
         tiles=_tiles(found),
         top=(),
-        sections=tuple(_sections(found, made, look)),
+        sections=tuple(_sections(found, made, look, reports)),
         regions=made.regions,
         source=f"Made by bench {made.bench_version} from the runs named in the table of probes: {made.command}",
     )
@@ -87,7 +98,9 @@ def _heading(found: Capacity) -> str:
     return f"{'' if knee.high else 'AT LEAST '}{rate(knee.low)} SESSIONS/S"
 
 
-def _reasons(found: Capacity) -> Iterator[str]:
+def _reasons(found: Capacity, made: Made) -> Iterator[str]:
+    yield from advice(found, made)
+    yield from weakest_sentence(found)
     if found.sizing:
         yield sizing_sentence(found.sizing)
     if not found.is_finished:
@@ -109,7 +122,7 @@ def _tiles(found: Capacity) -> tuple[Tile, ...]:
     )
 
 
-def _sections(found: Capacity, made: Made, look: Look) -> Iterator[Section]:
+def _sections(found: Capacity, made: Made, look: Look, reports: Mapping[str, str]) -> Iterator[Section]:
     yield Section("rates", "What happens as the rate grows?", (_rates(found, look),))
     yield Section("limits", "Up to which rate does the objective hold?", (_limits(found),))
     if found.sizing:
@@ -118,7 +131,7 @@ def _sections(found: Capacity, made: Made, look: Look) -> Iterator[Section]:
     yield Section("replay", "Does the recommendation hold, and break above it?", tuple(_replay(found)))
     yield Section("law", "How does throughput follow concurrency?", tuple(_law(found)))
     yield Section("little", "Do the clocks agree? (Little's law)", tuple(_little(found)))
-    yield Section("probes", "Which probes were made?", tuple(_probes(found)))
+    yield Section("probes", "Which probes were made?", tuple(_probes(found, reports)))
     yield Section("assumptions", "What does the answer take for granted?", tuple(map(Text, assumptions(made))))
     yield Section("method", "How was it measured?", tuple(map(Text, _method(found, made))))
 
@@ -137,19 +150,15 @@ def _rates(found: Capacity, look: Look) -> Figure:
 def _limits(found: Capacity) -> Block:
     head = ("region", "#share of sessions", "sessions/s of all regions", "sessions/s of its own")
     rows = [
-        (region_cell(limit.region), share(limit.share), interval(limit.knee), _own(limit)) for limit in found.limits
+        (region_cell(limit.region), share(limit.share), interval(limit.knee), interval(own(limit)))
+        for limit in found.limits
     ]
+    followed = found.objective.region or "all regions together"
     note = (
-        "The search follows all regions together; a region's limit is read off the same probes, and its interval is "
-        "as wide as these leave it."
+        f"The search follows {followed}; the other limits are read off the same probes, each by the requests of its own "
+        "region, and their intervals are as wide as these leave them. At least: it held at the highest rate that was probed."
     )
     return table("The limit, with its 95 % interval", head, rows, note)
-
-
-def _own(limit: RegionLimit) -> str:
-    knee = limit.knee
-    scaled = (None if end is None else end * limit.share for end in (knee.low, knee.estimate, knee.high))
-    return interval(type(knee)(*scaled))
 
 
 def _cause(found: Capacity) -> Iterator[Block]:
@@ -214,7 +223,7 @@ def _passed(probe: Probe) -> Cell:
     return Cell(MISSING) if passed is None else Cell("yes", "good") if passed else Cell("no", "bad")
 
 
-def _probes(found: Capacity) -> Iterator[Block]:
+def _probes(found: Capacity, reports: Mapping[str, str]) -> Iterator[Block]:
     head = (
         "probe",
         "for",
@@ -234,18 +243,19 @@ def _probes(found: Capacity) -> Iterator[Block]:
             probe.purpose,
             rate(probe.rate),
             Cell(probe.verdict, _KINDS[probe.verdict]),  # type: ignore[arg-type]  # the table has the four verdicts
-            share(probe.whole.share),
-            ms(probe.whole.p50_ms),
-            ms(probe.whole.p99_ms),
+            share(result.share),
+            ms(result.p50_ms),
+            ms(result.p99_ms),
             seconds(float(probe.seconds)),
             probe.validity,
-            probe.whole.reason,
-            Cell(probe.run_id, "code"),
+            result.reason,
+            Cell(probe.run_id, "code", link=reports.get(probe.run_id, "")),
         )
-        for probe in found.probes
+        for probe, result in ((probe, probe.of(found.objective.region)) for probe in found.probes)
     ]
     note = (
-        "The report of a run is ../RUN/report.html from here. One that was clear before its time is INTERRUPTED there."
+        "The name of a run leads to its report, for as long as its folder is beside this one. A probe that was clear before "
+        "its time is INTERRUPTED there."
     )
     yield table("Probes in the order in which they were made", head, rows, note)
 

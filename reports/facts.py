@@ -16,6 +16,7 @@ from bench.stats.measured import times_of
 from bench.stats.merge import is_session
 from bench.stats.outages import outage_line
 from bench.stats.phases import measured_names
+from bench.stats.placement import IndexPlaces, index_places
 from bench.stats.records import Group, IntervalRow, Latency, Summary, Which
 from bench.stats.verdict import Headline, headline
 
@@ -56,6 +57,10 @@ class Facts:
     server: tuple[ServerRow, ...]
     sent: dict[str, int]
     """How often the client sent each statement, over the whole run."""
+    refused: dict[str, int]
+    """How many attempts ended without a commit in each region, over the whole run."""
+    places: tuple[IndexPlaces, ...]
+    """Where leaseholders and rows were at the end; empty where that was not looked at."""
     last_s: float
     folder: Path
     files: tuple[str, ...]
@@ -118,6 +123,8 @@ def gather(run: Run) -> Facts:
         events=(*run.events, *_outage_marks(summary)),
         server=_server(run),
         sent=_sent(run),
+        refused=_refused(run),
+        places=index_places(run.counters),
         last_s=run.last_s,
         folder=run.path,
         files=_files(run.path),
@@ -146,6 +153,13 @@ def _sent(run: Run) -> dict[str, int]:
     for cell in run.statements:
         sent[cell.statement] = sent.get(cell.statement, 0) + cell.count
     return sent
+
+
+def _refused(run: Run) -> dict[str, int]:
+    refused = dict.fromkeys(run.manifest.regions, 0)
+    for cell in run.retries:
+        refused[cell.region] = refused.get(cell.region, 0) + cell.count
+    return refused
 
 
 def _server(run: Run) -> tuple[ServerRow, ...]:

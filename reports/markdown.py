@@ -49,7 +49,7 @@ def _table(block: Table) -> Iterator[str]:
 
 
 def _cell(cell: Cell) -> str:
-    shown = _shown(cell)
+    shown = f"[{_shown(cell)}]({cell.link})" if cell.link else _shown(cell)
     return f"{shown} ({_text(cell.beside)})" if cell.beside else shown
 
 

@@ -21,11 +21,15 @@ CellKind = Literal["text", "number", "region", "code", "good", "caution", "bad"]
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """One cell of a table: a text and how to show it; ``beside`` is smaller, such as the interval of a figure."""
+    """One cell of a table: a text and how to show it; ``beside`` is smaller, such as the interval of a figure.
+
+    ``link`` is where the text leads, as a path relative to the page; empty for nowhere.
+    """
 
     text: str
     kind: CellKind = "text"
     beside: str = ""
+    link: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,6 +2,7 @@
 
 from bench.stats.records import ObjectiveRow
 
+from .cluster import cluster
 from .details import audit, definitions, environment, server, slow_samples, stock
 from .facts import Facts
 from .indexes import indexes
@@ -51,7 +52,7 @@ def sections(facts: Facts) -> tuple[Section, ...]:
         Section("statements", "Which statements take the time?", statements(facts)),
         *indexes(facts),
         Section("audit", "Is the data right?", audit(facts)),
-        Section("server", "What did the server count?", (*served(facts), *server(facts))),
+        Section("server", "What did the server count?", (*cluster(facts), *served(facts), *server(facts))),
         Section("environment", "Where did it run?", environment(facts)),
         Section("definitions", "What do the words mean?", definitions(facts)),
     )

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
+from bench.metrics.nodes import NODE
 from bench.stats.serverside import ServedRow
 
 from .facts import Facts
@@ -21,7 +22,8 @@ _COUNTERS_SHOWN = 8
 
 def served(facts: Facts) -> tuple[Block, ...]:
     """A table of statements over all phases beside the client's counts, then each phase, folded."""
-    rows = facts.summary.served
+    # What nodes of a cluster count is shown by region, in a table of its own.
+    rows = [row for row in facts.summary.served if row.kind != NODE]
     if not rows:
         return ()
     phases = list(dict.fromkeys(row.phase for row in rows))

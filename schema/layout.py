@@ -17,7 +17,8 @@ class Layout:
     regions: tuple[str, ...]
     as_of: date
     inline_keys: bool = False
-    """Keys inside CREATE TABLE: CockroachDB stores a table by its primary key, so adding it later rewrites the table."""
+    """Keys inside CREATE TABLE: CockroachDB stores a table by its primary key, so adding it later rewrites the table
+    ([D:primary-key])."""
     is_multi_region: bool = False
     global_unique: bool = False
     """Keys without the region, as the seed has them: each insert then looks in every other region."""
@@ -26,11 +27,12 @@ class Layout:
     monthly: frozenset[str] = frozenset()
     """Those of them whose regional partitions are split again by month."""
     zone_partitioned: bool = False
-    """CockroachDB's PARTITION BY LIST with a zone configuration per partition, the seed's S2 and S10 in a valid form."""
+    """CockroachDB's PARTITION BY LIST with a zone configuration per partition ([D:partitioning]), the seed's S2 and S10 in a
+    valid form."""
 
     @property
     def region_default(self) -> str:
-        """The DEFAULT of a region column, or nothing where the client always sends it."""
+        """The DEFAULT of a region column ([D:alter-table]), or nothing where the client always sends it."""
         if not self.is_multi_region:
             return ""
         return "default_to_database_primary_region(gateway_region())::crdb_internal_region"
@@ -41,7 +43,7 @@ class Layout:
         return " USING HASH WITH (bucket_count = 8)" if self.is_multi_region else ""
 
     def table_suffix(self, table: Table) -> str:
-        """Return what follows the closing parenthesis of CREATE TABLE."""
+        """Return what follows the closing parenthesis of CREATE TABLE ([D:table-localities])."""
         if self.is_multi_region:
             return " LOCALITY REGIONAL BY ROW AS region" if table.is_regional else " LOCALITY GLOBAL"
         return " PARTITION BY LIST (region)" if table.name in self.partitioned else ""

@@ -126,7 +126,7 @@ VIEWS = (
     ),
 )
 
-# A large cache: without it each nextval of a region is a replicated write in the primary region (S39).
+# A large cache: without it each nextval of a region is a replicated write in the primary region (S39; [D:create-sequence]).
 SEQUENCE = "CREATE SEQUENCE order_number_seq CACHE 1000"
 
 # The region is in the number, so that it is unique within its region without asking the others; ten digits, because

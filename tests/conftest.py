@@ -19,13 +19,23 @@ from bench.target.embedded import EmbeddedServer, ServerOptions
 _SETTINGS = {"max_connections": "200", "fsync": "off", "max_locks_per_transaction": "256", "jit": "off"}
 
 
-@pytest.fixture(scope="session")
-def home() -> Iterator[Path]:
-    """A BENCH_HOME that an ordinary account may enter, also where the tests run as root."""
+def _open_folder() -> Iterator[Path]:
     folder = Path(tempfile.mkdtemp(prefix="shopbench-tests-", dir="/var/tmp" if os.path.isdir("/var/tmp") else None))
     folder.chmod(0o755)
     yield folder
     shutil.rmtree(folder, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def home() -> Iterator[Path]:
+    """A BENCH_HOME that an ordinary account may enter, also where the tests run as root."""
+    yield from _open_folder()
+
+
+@pytest.fixture
+def own_home() -> Iterator[Path]:
+    """The same for one test alone, which may do to its server what it likes."""
+    yield from _open_folder()
 
 
 @pytest.fixture(scope="session")

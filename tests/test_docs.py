@@ -15,7 +15,7 @@ CLI = ROOT / "docs" / "cli.md"
 
 CODES = {
     ExitCode.OK: "done; objectives and audit passed",
-    ExitCode.OBJECTIVE_FAILED: "an objective or a gate failed, or `schema check` found differences",
+    ExitCode.OBJECTIVE_FAILED: "an objective or a gate failed, or `schema check` or `cluster smoke` found differences",
     ExitCode.USAGE: "an option, a scenario or a file is wrong",
     ExitCode.TARGET: "the target cannot be reached, is not prepared, or was lost during the run",
     ExitCode.NOT_VALID: "it ran, but the measurement is not valid",
@@ -30,6 +30,8 @@ def commands(parent: click.Group, context: click.Context) -> Iterator[tuple[str,
     for name in parent.list_commands(context):
         command = parent.get_command(context, name)
         assert command is not None
+        # A command keeps its option for help from its first use, which may have been a test's without the group's settings.
+        command._help_option = None
         inner = click.Context(command, info_name=name, parent=context, max_content_width=100, terminal_width=100)
         yield inner.command_path, command, inner
         if isinstance(command, click.Group):
@@ -43,10 +45,11 @@ def reference() -> str:
     lines += [f"| {int(code)} | {text} |" for code, text in CODES.items()]
     lines += ["", "When several hold, the first of 3, 6, 130, 4, 1 is returned.", ""]
     lines += [
-        "Environment: `BENCH_HOME` (where the embedded server keeps its data), `BENCH_URL`, `BENCH_PORT`, `BENCH_DEBUG`,"
+        "Environment: `BENCH_HOME` (where the embedded server keeps its data), `BENCH_URL`, `BENCH_TARGET`, `BENCH_PORT`,"
     ]
-    lines += ["`NO_COLOR`. Results go to standard output, everything else to standard error.", ""]
-    root = click.Context(group, info_name="bench", max_content_width=100, terminal_width=100)
+    lines += ["`BENCH_COMPOSE_FILE`, `BENCH_DEBUG`, `NO_COLOR`.", ""]
+    lines += ["Results go to standard output, everything else to standard error.", ""]
+    root = click.Context(group, info_name="bench", terminal_width=100, **group.context_settings)
     for path, command, context in commands(group, root):
         lines += [f"## {path}", "", "```text", command.get_help(context), "```", ""]
     return "\n".join(lines)

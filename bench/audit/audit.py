@@ -11,7 +11,8 @@ from functools import cache
 
 from bench.audit.journal import Comparison, Order, RunWindow
 from bench.audit.rules import RULES, Rule
-from bench.db.catalogue import Statement, read, read_package, with_literals
+from bench.db.catalogue import Statement, read, read_package
+from bench.db.placeholders import with_literals
 from bench.metrics.frame import JournalEntry
 from bench.metrics.outcome import Finding
 

@@ -5,6 +5,7 @@ import importlib
 import click
 
 from bench import __version__
+from bench.errors import UsageError
 
 _COMMANDS = {
     "run": "Run a scenario and report on it.",
@@ -21,7 +22,9 @@ _COMMANDS = {
     "audit": "Check a database's business invariants.",
     "seed": "Fill a database with the shop's data.",
     "schema": "Show, apply, check or drop the schema.",
+    "cluster": "Start, prepare, check and end a CockroachDB cluster of four regions.",
     "scenarios": "List the scenarios.",
+    "doctor": "Say what this machine has and lacks for a run.",
     "completion": "Print the completion script of a shell.",
 }
 
@@ -39,6 +42,19 @@ class LazyGroup(click.Group):
             return None
         command: click.Command = importlib.import_module(f"bench.cli.{cmd_name.replace('-', '_')}").command
         return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command that the arguments begin with; UsageError suggests the nearest name."""
+        name = args[0]
+        if name not in _COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            import difflib
+
+            close = difflib.get_close_matches(name, _COMMANDS, 1)
+            meant = f"did you mean 'bench {close[0]}'? " if close else ""
+            raise UsageError(f"no such command '{name}'", hint=f"{meant}`bench --help` lists all {len(_COMMANDS)}")
+        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:  # noqa: ARG002
         """Write the list of commands without importing any."""

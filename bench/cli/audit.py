@@ -26,7 +26,7 @@ def command(run_ref: str | None, out: Path, **given: Any) -> int:
     from bench.cli.opening import opened_database
     from bench.db.catalogue import Catalogue, read_package
 
-    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
+    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
     with opened_database(options) as (connection, dialect), closing(connection):
         folders = [read_package(package, "sql") for package in ("bench.db", "bench.audit")]
         journal, window = journal_of(out, run_ref) if run_ref else (None, None)

@@ -5,7 +5,7 @@ import os
 import re
 import subprocess
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -23,7 +23,7 @@ from bench.stats.bakeoff import BakeoffRow, bakeoff_row, ranked
 
 Cell = tuple[str, str]
 _STORED = re.compile(r"^(.+)/summary\.json$", re.MULTILINE)
-_CARRY_ON = frozenset({ExitCode.OK, ExitCode.NOT_VALID, ExitCode.DATA_WRONG, ExitCode.OBJECTIVE_FAILED})
+CARRY_ON = frozenset({ExitCode.OK, ExitCode.NOT_VALID, ExitCode.DATA_WRONG, ExitCode.OBJECTIVE_FAILED})
 """A strategy that sells twice is a result of a bake-off, and so is a generator that was too slow for one cell."""
 
 
@@ -52,10 +52,10 @@ def run_bakeoff(scenario: Scenario, wanted: Sequence[Cell], arguments: Sequence[
     code = int(ExitCode.OK)
     for number, (strategy, isolation) in enumerate(wanted, 1):
         console.note(f"\n[{number}/{len(wanted)}] {strategy} {isolation}".rstrip())
-        code, folder = _run_cell([*arguments, *_options(strategy, isolation)])
+        code, folder = run_cell([*arguments, *_options(strategy, isolation)])
         if folder is not None:
             rows.append(_row(strategy, isolation, folder))
-        if code not in _CARRY_ON:
+        if code not in CARRY_ON:
             break
     if not rows:
         return code
@@ -63,7 +63,7 @@ def run_bakeoff(scenario: Scenario, wanted: Sequence[Cell], arguments: Sequence[
     console.out(table_text(best_first))
     for path in _store(scenario, best_first, out):
         console.out(str(path))
-    return code if code not in _CARRY_ON else int(ExitCode.OK)
+    return code if code not in CARRY_ON else int(ExitCode.OK)
 
 
 def _options(strategy: str, isolation: str) -> Iterator[str]:
@@ -73,11 +73,14 @@ def _options(strategy: str, isolation: str) -> Iterator[str]:
         yield from ("--isolation", isolation.replace(" ", "-"))
 
 
-def _run_cell(arguments: list[str]) -> tuple[int, Path | None]:
-    # A process each: nothing that one cell leaves behind in memory reaches the next.
+def run_cell(arguments: Sequence[str], environment: Mapping[str, str] | None = None) -> tuple[int, Path | None]:
+    """Run one cell in a process of its own, and return its exit code and the folder of its run, if there is one.
+
+    Nothing that one cell leaves behind in memory reaches the next.  ``environment`` is laid over this process's.
+    """
     process = subprocess.Popen(
         [sys.executable, "-P", "-c", "from bench.cli import main; main()", *arguments],
-        env=os.environ.copy(),
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         text=True,

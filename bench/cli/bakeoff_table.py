@@ -34,25 +34,34 @@ LEGEND = (
 
 def table_text(rows: Sequence[BakeoffRow]) -> str:
     """Return the table for a terminal: fixed widths, no boxes."""
-    lines = [HEADINGS, *(tuple(_cells(row)) for row in rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADINGS))]
-    numbers = range(*_NUMBERS.indices(len(HEADINGS)))
+    return "\n".join([*text_lines(HEADINGS, [tuple(_cells(row)) for row in rows], _NUMBERS), *LEGEND])
+
+
+def text_lines(head: Sequence[str], rows: Sequence[Sequence[str]], right: slice) -> list[str]:
+    """Return a table as lines of fixed widths; the columns of ``right`` are numbers."""
+    lines = [head, *rows]
+    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    numbers = range(*right.indices(len(head)))
     text = [
         "  ".join(
             cell.rjust(width) if column in numbers else cell.ljust(width) for column, (cell, width) in enumerate(pairs)
         )
         for pairs in (list(zip(line, widths, strict=True)) for line in lines)
     ]
-    return "\n".join(line.rstrip() for line in [*text, *LEGEND])
+    return [line.rstrip() for line in text]
 
 
 def table_markdown(question: str, rows: Sequence[BakeoffRow]) -> str:
     """Return the same as Markdown, under the scenario's question."""
-    numbers = range(*_NUMBERS.indices(len(HEADINGS)))
-    rule = ["--:" if column in numbers else "---" for column in range(len(HEADINGS))]
-    table = [HEADINGS, rule, *(_cells(row) for row in rows)]
-    lines = [f"| {' | '.join(line)} |" for line in table]
+    lines = markdown_lines(HEADINGS, [tuple(_cells(row)) for row in rows], _NUMBERS)
     return "\n".join([f"# {question}", "", *lines, "", *(f"- {line}" for line in LEGEND), ""])
+
+
+def markdown_lines(head: Sequence[str], rows: Sequence[Sequence[str]], right: slice) -> list[str]:
+    """Return a table as lines of Markdown; the columns of ``right`` are numbers."""
+    numbers = range(*right.indices(len(head)))
+    rule = ["--:" if column in numbers else "---" for column in range(len(head))]
+    return [f"| {' | '.join(line)} |" for line in (head, rule, *rows)]
 
 
 def _cells(row: BakeoffRow) -> Iterator[str]:

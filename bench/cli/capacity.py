@@ -17,6 +17,7 @@ from bench.cli.options import Duration, Rate, parse_as_of, parse_regions, parse_
 )
 @click.option("--p95", type=Duration(), help="The same for the slowest twentieth, instead of --p99.")
 @click.option("--transaction", help="The transaction that it is about (default: all of them).")
+@click.option("--in", "region", metavar="REGION", help="The region that it is about (default: all of them together).")
 @click.option(
     "--failed",
     type=click.FloatRange(0, 100),
@@ -66,7 +67,7 @@ def command(scenario: str, **given: Any) -> int:
     \b
     bench capacity checkout --p99 300ms
     bench capacity checkout --p99 300ms --orders 600/min
-    bench capacity checkout --transaction checkout --p99 500ms --max-time 10m
+    bench capacity checkout --transaction checkout --in eu-west --p99 500ms --max-time 10m
 
     Every probe is a run of its own at a constant rate, kept in the store. Without --p99 or --p95 the objective is the first
     of the scenario's that bounds a response time. Ctrl-C gives the answer so far.
@@ -74,6 +75,7 @@ def command(scenario: str, **given: Any) -> int:
     # First of all, because it patches the standard library for gevent before psycopg looks at it.
     import bench.load  # noqa: F401
     from bench.cli.capacity_run import Asked, find_capacity
+    from bench.cli.distributing import make_crew
     from bench.cli.planning import Overrides, resolve
 
     overrides = Overrides(
@@ -85,7 +87,8 @@ def command(scenario: str, **given: Any) -> int:
         settings=parse_settings(given["settings"], given["strategy"]),
         no_distance=given["no_distance"],
     )
-    target = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
+    target = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
+    make_crew(given["workers"], 0, None, target)
     as_of = parse_as_of(given["as_of"])
     plan = resolve(scenario, overrides, given["data_seed"], as_of)
     asked = Asked(
@@ -94,6 +97,7 @@ def command(scenario: str, **given: Any) -> int:
         p99_s=given["p99"],
         p95_s=given["p95"],
         transaction=given["transaction"],
+        region=given["region"],
         failed_share=given["failed"] / 100,
         orders_per_s=given["orders"],
         start=given["start"],

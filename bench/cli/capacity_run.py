@@ -13,7 +13,8 @@ from pathlib import Path
 from bench import __version__
 from bench.cli import console
 from bench.cli.options import TargetOptions
-from bench.cli.planning import ResolvedPlan
+from bench.cli.planning import ResolvedPlan, refit
+from bench.cli.preparing import remote
 from bench.cli.probing import Bench, Prober
 from bench.cli.searching import Hunt
 from bench.errors import BenchError, ExitCode, UsageError
@@ -41,6 +42,7 @@ class Asked:
     p99_s: float | None
     p95_s: float | None
     transaction: str | None
+    region: str | None
     failed_share: float
     orders_per_s: float | None
     start: float | None
@@ -54,12 +56,22 @@ class Asked:
 
 def find_capacity(asked: Asked) -> int:
     """Search, replay and report; return the exit code."""
-    scenario, objective = _settled(asked.plan), _objective(asked)
+    asked = replace(asked, plan=_fitted(asked.plan, asked.target))
+    scenario, objective = _settled(asked.plan), objective_of(asked)
     offered = total_rate(busiest_mix(scenario))
     start = asked.start or offered
     folder = asked.out / f"{datetime.now(UTC):%Y%m%d-%H%M%S}-{scenario.name}-{secrets.token_hex(2)}-capacity"
     search = Search(start, start / _SPAN, start * _SPAN, objective.over_share, asked.tolerance)
-    bench = Bench(scenario, objective, tuple(_arguments(asked)), asked.out, folder, asked.warm_up_s, asked.longest_s)
+    bench = Bench(
+        scenario,
+        objective,
+        tuple(_arguments(asked)),
+        asked.out,
+        folder,
+        asked.warm_up_s,
+        asked.longest_s,
+        asked.target.url,
+    )
     folder.mkdir(parents=True)
     console.note(f"objective {objective.describe()}")
     console.note(
@@ -113,8 +125,6 @@ def _concluded(asked: Asked, hunt: Hunt, folder: Path, code: int) -> int:
 
 
 def _exit_code(hunt: Hunt, found: Capacity, code: int) -> int:
-    if code not in (ExitCode.OK, ExitCode.INTERRUPTED):
-        return code
     if hunt.wrong_data:
         console.error_lines(f"the data was wrong after {hunt.wrong_data[0]}", hint="its report names the rows")
         return ExitCode.DATA_WRONG
@@ -132,6 +142,19 @@ def _grid(hunt: Hunt) -> int | None:
     return grid_probes(min(first, knee.estimate), max(first, knee.estimate)) if knee.estimate else None
 
 
+def _fitted(plan: ResolvedPlan, target: TargetOptions) -> ResolvedPlan:
+    """Return the plan for the regions that a database elsewhere has; TargetError where it cannot be used.
+
+    Here and not by each probe: a probe's rates are by region, and those of a region that is not there would be left out.
+    """
+    if not (target.url or target.gateways):
+        return plan
+    wanted = tuple(region.name for region in plan.scenario.regions) if plan.chose_regions else None
+    with remote(target, wanted, plan.scenario.distance_ms) as prepared:
+        found = prepared.target
+    return refit(plan, found.regions, found.distance_ms)
+
+
 def _settled(plan: ResolvedPlan) -> Scenario:
     """Return the scenario with the settings that the options left in it."""
     return plan.scenario.model_copy(
@@ -139,34 +162,53 @@ def _settled(plan: ResolvedPlan) -> Scenario:
     )
 
 
-def _objective(asked: Asked) -> Objective:
+def objective_of(asked: Asked) -> Objective:
+    """Return the objective that the options name, or else the scenario's first that fits them; UsageError without one."""
     if asked.p99_s and asked.p95_s:
         raise UsageError("--p99 and --p95 are two objectives", hint="give one of them")
+    found = _given(asked)
+    regions = [region.name for region in asked.plan.scenario.regions]
+    if found.region is not None and found.region not in regions:
+        raise UsageError(f"no region '{found.region}' to search in", hint=f"there are {', '.join(regions)}")
+    return found if len(regions) > 1 else replace(found, region=None)
+
+
+def _given(asked: Asked) -> Objective:
     if asked.p99_s or asked.p95_s:
         limit, percent = (asked.p99_s, 99.0) if asked.p99_s else (asked.p95_s, 95.0)
-        return Objective((limit or 0.0) * 1000, percent, asked.transaction, failed_share=asked.failed_share)
+        return Objective(
+            (limit or 0.0) * 1000, percent, asked.transaction, failed_share=asked.failed_share, region=asked.region
+        )
     for one in asked.plan.scenario.objectives:
-        if one.metric in _PERCENTS and one.region is None and asked.transaction in (None, one.transaction):
-            found = Objective(one.limit, _PERCENTS[one.metric], one.transaction, failed_share=asked.failed_share)
-            return replace(found, transaction=asked.transaction or one.transaction)
+        fits = asked.transaction in (None, one.transaction) and asked.region in (None, one.region)
+        if one.metric in _PERCENTS and fits:
+            return Objective(
+                one.limit, _PERCENTS[one.metric], one.transaction, failed_share=asked.failed_share, region=one.region
+            )
     raise UsageError(
-        f"scenario '{asked.plan.scenario.name}' has no objective for a response time",
+        f"scenario '{asked.plan.scenario.name}' has no objective for a response time{_of(asked)}",
         hint="pass one, e.g. --p99 300ms",
     )
 
 
+def _of(asked: Asked) -> str:
+    where = f" in {asked.region}" if asked.region else ""
+    return f"{f' of {asked.transaction}' if asked.transaction else ''}{where}"
+
+
 def _arguments(asked: Asked) -> Iterator[str]:
     target, plan = asked.target, asked.plan
-    if target.url:
-        yield from ("--url", target.url)
-    for region, url in target.gateways:
+    if target.is_cluster:
+        yield from ("--target", "cluster")
+    elif not (target.url or target.gateways):
+        yield from ("--target", "embedded")
+    for region, url in () if target.is_cluster else target.gateways:
         yield from ("--gateway", f"{region}={url}")
     if target.variant:
         yield from ("--variant", target.variant)
     if target.port:
         yield from ("--port", str(target.port))
-    if plan.chose_regions:
-        yield from ("--regions", ",".join(region.name for region in plan.scenario.regions))
+    yield from ("--regions", ",".join(region.name for region in plan.scenario.regions))
     if asked.workers is not None:
         yield from ("--workers", str(asked.workers))
     yield from ("--data-seed", str(plan.spec.seed), "--as-of", plan.spec.as_of.isoformat(), "--out", str(asked.out))
@@ -198,4 +240,5 @@ def _made(asked: Asked, hunt: Hunt, manifest: Manifest, folder: Path) -> Made:
         longest_s=asked.longest_s,
         took_s=hunt.took_s,
         is_fresh=target.kind == "embedded",
+        workers=asked.workers or 1,
     )

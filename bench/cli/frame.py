@@ -8,6 +8,14 @@ import click
 from bench.cli.console import error_lines
 from bench.errors import BenchError, ExitCode
 
+_HINT = "check the user's privileges, and that the server is up"
+_HINTS = {
+    "3D000": "make the database, or name another in the URL",
+    # CockroachDB ([C:licensing-faqs]).
+    "XXC02": "set cluster.organization and enterprise.license, or recreate the test cluster (docs/cockroachdb.md)",
+}
+"""What to do next, by SQLSTATE."""
+
 
 def run_guarded(group: click.Group) -> None:
     """Run the command line; every end of it is one of the documented exit codes."""
@@ -16,6 +24,10 @@ def run_guarded(group: click.Group) -> None:
         code = group.main(standalone_mode=False)
     except click.exceptions.Abort:
         code = ExitCode.INTERRUPTED
+    except click.exceptions.NoArgsIsHelpError as error:
+        # Nothing was asked for: the help, without calling it an error, but with the code of one.
+        error.show()
+        code = error.exit_code
     except click.ClickException as error:
         _show_usage(error)
         code = error.exit_code
@@ -36,7 +48,9 @@ def run_guarded(group: click.Group) -> None:
 def _show_usage(error: click.ClickException) -> None:
     message = error.format_message().rstrip(".")
     context = getattr(error, "ctx", None)
-    command = context.command_path if context else "bench"
+    # Without a context the words could not be told apart yet: an option that lacks its value.
+    named = [word for word in sys.argv[1:2] if not word.startswith("-")]
+    command = context.command_path if context else " ".join(["bench", *named])
     error_lines(message[:1].lower() + message[1:], hint=f"`{command} --help` lists what it takes")
 
 
@@ -55,7 +69,7 @@ def _show_unforeseen(error: Exception, debug: bool) -> ExitCode:
         error_lines(
             "the database refused what bench asked of it",
             cause=f"{type(error).__name__}: {said}",
-            hint="check the user's privileges, and that the server is up",
+            hint=_HINTS.get(getattr(error, "sqlstate", None) or "", _HINT),
         )
         return ExitCode.TARGET
     error_lines(

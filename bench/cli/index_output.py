@@ -9,6 +9,7 @@ from typing import Any
 
 from bench import __version__
 from bench.cli.index_experiment import Outcome
+from bench.db.dialects import dialect_named
 from bench.indexes.results import IndexResult, StatementResult
 from bench.results.indexing import INDEXES_VERSION
 from bench.stats.indexing import Interval, Word
@@ -97,8 +98,7 @@ def _where(outcome: Outcome) -> str:
 
 
 def _server(outcome: Outcome) -> str:
-    kind = "CockroachDB" if outcome.place.dialect == "cockroach" else "PostgreSQL"
-    return f"{kind} {outcome.place.server_version}"
+    return f"{dialect_named(outcome.place.dialect).title} {outcome.place.server_version}"
 
 
 def markdown(outcome: Outcome) -> str:

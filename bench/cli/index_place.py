@@ -71,13 +71,9 @@ def opened_place(
         target = prepared.target
         urls = {region: addresses[0] for region, addresses in target.gateways.items()}
         facts = (prepared.schema, prepared.meta, may_change and not reads_only, False)
-        place = Place(urls, _dialect(target.dialect), target.server_version, *facts)
+        place = Place(urls, target.dialect, target.server_version, *facts)
         _bring_back(place)
         yield place
-
-
-def _dialect(name: str) -> Dialect:
-    return "cockroach" if name == "cockroach" else "postgres"
 
 
 @contextmanager

@@ -64,7 +64,7 @@ def command(run_ref: str | None, out: Path, form: str, **given: Any) -> None:
     spec = SeedSpec(given["scale"], given["seed"], parse_as_of(given["as_of"]), DEFAULT_REGIONS)
     refuse_package(out)
     request = IndexRequest(
-        target=parse_target(given["url"], given["gateways"], given["variant"], given["port"]),
+        target=parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"]),
         seed=SeedRequest(spec),
         run=run_ref,
         candidates=given["candidates"],

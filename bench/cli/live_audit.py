@@ -17,10 +17,6 @@ from bench.units import NS_PER_S
 
 APPLICATION = "shopbench-audit"
 CANCEL_WITHIN_S = 2.0
-ONE_CORE = ("max_parallel_workers_per_gather=0",)
-"""For PostgreSQL: an audit beside the load may take long, and not several cores."""
-COCKROACH_DELAY_S = 6.0
-"""``begin_live_snapshot`` reads five seconds back on CockroachDB; one more for what the clocks of its nodes may differ."""
 
 
 @dataclass(slots=True)

@@ -1,17 +1,26 @@
 """What looks at the server while a run puts load on it, as the scenario asks for it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 
 import gevent
+from gevent.pool import Pool
 
 from bench.audit.live import LiveAudit
-from bench.cli.live_audit import COCKROACH_DELAY_S, ONE_CORE, LiveAuditor
+from bench.cli.live_audit import LiveAuditor
+from bench.cli.options import TargetOptions
 from bench.db.catalogue import Catalogue
-from bench.db.observe import CounterReader, Observer
-from bench.load.beside import Companion, CounterWatch
+from bench.db.dialects import dialect_named
+from bench.db.observe import PLACEMENT, PLACEMENT_TIMEOUT_S, CounterReader, Observer
+from bench.db.observe_nodes import Node, NodeReader
+from bench.errors import UsageError
+from bench.load.beside import Companion, CounterWatch, LastLook
 from bench.scenario.model import Scenario
 from bench.target.base import Target
+
+_NODES_AT_ONCE = 16
+_NODES_TIMEOUT_S = 15.0
+"""For all nodes; each has less (NODE_TIMEOUT_S), so that one that hangs costs its own figures alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,13 +40,42 @@ def observation(target: Target, catalogue: Catalogue, scenario: Scenario, run_id
     if scenario.counters:
         reader = CounterReader(target.admin_url, catalogue, prefix, partial(gevent.sleep, 0))
         companions.append(CounterWatch(reader, _ends(scenario), observer.sampled))
+        if "leaseholders" in catalogue:
+            look = CounterReader(target.admin_url, catalogue, prefix, sources=PLACEMENT, timeout_s=PLACEMENT_TIMEOUT_S)
+            companions.append(LastLook(look, _ends(scenario), 2 * PLACEMENT_TIMEOUT_S))
+    if target.metrics:
+        companions.append(CounterWatch(_node_reader(target), _ends(scenario), timeout_s=_NODES_TIMEOUT_S))
     audit = None
     if scenario.audit_every:
-        delay_s, options = (0.0, ONE_CORE) if target.dialect == "postgres" else (COCKROACH_DELAY_S, ())
+        dialect = dialect_named(target.dialect)
+        delay_s, options = dialect.live_audit_delay_s, dialect.live_audit_options
         auditor = LiveAuditor(target.admin_url, catalogue, scenario.audit_every, delay_s, options)
         companions.append(auditor)
         audit = auditor.audit
     return Observation(observer, tuple(companions), audit)
+
+
+def with_metrics(target: Target, options: TargetOptions) -> Target:
+    """Return the target with the addresses of its nodes' metrics as given; UsageError for a region that it does not have.
+
+    Of the cluster on this machine, which brings its own, those of the run's regions.
+    """
+    found: dict[str, tuple[str, ...]] = {}
+    for region, address in options.metrics:
+        if region not in target.regions:
+            if options.is_cluster:
+                continue
+            raise UsageError(
+                f"--metrics names region '{region}', which is not in the run",
+                hint=f"its regions are {', '.join(target.regions)}",
+            )
+        found[region] = (*found.get(region, ()), address)
+    return replace(target, metrics=found) if found else target
+
+
+def _node_reader(target: Target) -> NodeReader:
+    nodes = [Node(region, address) for region, addresses in target.metrics.items() for address in addresses]
+    return NodeReader(nodes, Pool(_NODES_AT_ONCE).map, partial(gevent.sleep, 0))
 
 
 def _ends(scenario: Scenario) -> tuple[tuple[str, float], ...]:

@@ -25,6 +25,15 @@ class TargetOptions:
     gateways: tuple[tuple[str, str], ...]
     variant: str | None
     port: int | None
+    metrics: tuple[tuple[str, str], ...] = ()
+    """Regions and where nodes of theirs export their metrics."""
+    is_cluster: bool = False
+    """Whether the gateways are those of the compose cluster on this machine."""
+
+    @property
+    def first(self) -> str | None:
+        """The address of the database, or that of the first gateway; None for the embedded server."""
+        return self.url or next((url for _, url in self.gateways), None)
 
     @property
     def by_region(self) -> dict[str, tuple[str, ...]]:
@@ -35,17 +44,35 @@ class TargetOptions:
         return found
 
 
+def _url(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    """Return the URL; UsageError for an option in its place, which click would take for it."""
+    if value is not None and value.startswith("-"):
+        raise UsageError(
+            f"--url is followed by '{value}', not by a URL",
+            hint="pass e.g. --url postgresql://shop@localhost:5432/shop",
+        )
+    return value
+
+
 def target_options(command: Command) -> Command:
     """Add the options that name the database."""
     for option in reversed(
         (
-            click.option("--url", envvar="BENCH_URL", help="Database to use instead of the embedded server."),
+            click.option(
+                "--url", envvar="BENCH_URL", callback=_url, help="Database to use instead of the embedded server."
+            ),
             click.option(
                 "--gateway",
                 "gateways",
                 multiple=True,
                 metavar="REGION=URL",
                 help="A region's own gateway; repeat for each.",
+            ),
+            click.option(
+                "--target",
+                type=click.Choice(["embedded", "cluster"]),
+                envvar="BENCH_TARGET",
+                help="The embedded server (default), or the cluster that `bench cluster up` started.",
             ),
             click.option("--variant", help="Schema variant (default: pg, or what the database holds)."),
             click.option(
@@ -57,8 +84,21 @@ def target_options(command: Command) -> Command:
     return command
 
 
-def parse_target(url: str | None, gateways: tuple[str, ...], variant: str | None, port: int | None) -> TargetOptions:
-    """Return the options that name the database; UsageError for a gateway that is not REGION=URL."""
+def parse_target(
+    url: str | None, gateways: tuple[str, ...], variant: str | None, port: int | None, target: str | None = None
+) -> TargetOptions:
+    """Return the options that name the database; UsageError for a gateway that is not REGION=URL.
+
+    TargetError where the target is the cluster, and it does not run here.
+    """
+    if target is not None:
+        from bench.cli.cluster_target import cluster_here, is_in_force
+
+        if is_in_force(url, gateways):
+            if target == "embedded":
+                return TargetOptions(None, (), variant, port)
+            here = cluster_here()
+            return TargetOptions(None, here.gateways, variant, port, here.metrics, is_cluster=True)
     pairs = []
     for text in gateways:
         region, equals, address = text.partition("=")
@@ -72,13 +112,29 @@ def parse_target(url: str | None, gateways: tuple[str, ...], variant: str | None
     return TargetOptions(url, tuple(pairs), variant, port)
 
 
+def parse_metrics(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
+    """Return regions and addresses of nodes' metrics; UsageError for one that is not REGION=http://host:port."""
+    pairs = []
+    for text in texts:
+        region, equals, address = text.partition("=")
+        if not equals or not region or not address.startswith(("http://", "https://")):
+            raise UsageError(
+                f"'{text}' is not where a node exports its metrics", hint="pass --metrics us-east=http://host:8080"
+            )
+        pairs.append((region, address))
+    return tuple(pairs)
+
+
 def parse_regions(text: str | None) -> tuple[str, ...] | None:
     """Return the regions of a comma-separated list, or None."""
     if text is None:
         return None
     names = tuple(part.strip() for part in text.split(",") if part.strip())
-    if not names or len(set(names)) < len(names):
+    if not names:
         raise UsageError(f"'{text}' is not a list of regions", hint="pass e.g. --regions us-east,eu-west")
+    twice = [name for name in dict.fromkeys(names) if names.count(name) > 1]
+    if twice:
+        raise UsageError(f"'{twice[0]}' is twice in --regions {text}", hint="name each region once, the primary first")
     return names
 
 

@@ -17,7 +17,7 @@ from bench.db.ddl import Schema, load_schema
 from bench.db.dialects import dialect_of
 from bench.errors import TargetError, UsageError
 from bench.target.base import Target
-from bench.target.embedded import EmbeddedServer, ServerOptions
+from bench.target.embedded import EMBEDDED_DIALECT, EmbeddedServer, ServerOptions
 from bench.target.home import bench_home
 
 RECORDED_SETTINGS = (
@@ -81,7 +81,7 @@ def _server_options(options: TargetOptions) -> ServerOptions:
 def embedded_schema(options: TargetOptions, spec: SeedSpec) -> Schema:
     """Return the schema for the embedded server; UsageError for a variant that is not PostgreSQL's."""
     schema = load_schema(options.variant or "pg", spec.regions, spec.as_of)
-    if schema.dialect != "postgres":
+    if schema.dialect != EMBEDDED_DIALECT:
         raise UsageError(
             f"variant '{schema.variant}' is for CockroachDB, the embedded server is PostgreSQL",
             hint="pass --url of a CockroachDB cluster, or --variant pg",
@@ -113,13 +113,13 @@ def remote(
     _require_regions(wanted, schema.regions, place)
     _require_gateways(wanted, gateways, options.url)
     target = Target(
-        kind="url",
+        kind="cluster" if options.is_cluster else "url",
         dialect=dialect.name,
         server_version=version,
         variant=schema.variant,
         gateways={region: gateways.get(region, (first,)) for region in wanted},
-        distance_ms={} if gateways or dialect.name == "cockroach" else distance_ms,
-        checks_gateway=bool(gateways) and dialect.name == "cockroach",
+        distance_ms={} if gateways or dialect.has_regions else distance_ms,
+        checks_gateway=bool(gateways) and dialect.has_regions,
     )
     yield Prepared(target, schema, meta, settings, isolation, reused=True)
 

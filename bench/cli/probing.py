@@ -10,7 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.cli.processes import cpu_seconds, machine_seconds
+from bench.cli.processes import machine_seconds, server_seconds
 from bench.errors import BenchError, ExitCode, TargetError
 from bench.results.probe import Window, read_answers, window
 from bench.results.read import Run
@@ -28,7 +28,10 @@ _GOES_ON = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """What all probes of a search share: ``arguments`` are those of ``bench run`` beside scenario and folder of runs."""
+    """What all probes of a search share: ``arguments`` are those of ``bench run`` beside the scenario.
+
+    ``url`` of the database, which may hold a password, is told by the environment: a command line is for everyone to read.
+    """
 
     scenario: Scenario
     objective: Objective
@@ -37,6 +40,7 @@ class Bench:
     folder: Path
     warm_up_s: float
     longest_s: int
+    url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +57,7 @@ class Ran:
 
 @dataclass(slots=True)
 class _Meter:
-    """CPU of the server's processes, those that descend from the run, and of the machine, between two moments."""
+    """CPU of the embedded server's processes and of the machine, between two moments; nothing of a server elsewhere."""
 
     pid: int
     first: tuple[float, float, float, float] | None = None
@@ -62,8 +66,7 @@ class _Meter:
 
     def read(self) -> None:
         machine = machine_seconds()
-        spent = cpu_seconds(self.pid)
-        spent.pop(self.pid, None)
+        spent = server_seconds(self.pid)
         if machine is None or not spent:
             return
         # A process that has ended stays counted: its time is then in its parent's as well, but servers' sessions last a run.
@@ -110,6 +113,7 @@ class Prober:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
+                env=os.environ | ({"BENCH_URL": bench.url} if bench.url else {}),
                 start_new_session=True,
             )
             self._process = process
@@ -148,8 +152,9 @@ class Prober:
 
     def _is_clear(self, path: Path, part: Window, longest_s: int) -> bool:
         with suppress(BenchError), Run.open(path) as run:
-            answers = read_answers(run, part, self.bench.objective)
-            return judge_counts(answers.counts, self.bench.objective, len(looks(longest_s))).verdict != "unclear"
+            objective = self.bench.objective
+            answers = read_answers(run, part, objective, objective.region)
+            return judge_counts(answers.counts, objective, len(looks(longest_s))).verdict != "unclear"
         return False
 
 

@@ -7,11 +7,17 @@ from bench.cli import console
 from bench.cli.opening import opened_database
 from bench.cli.options import TargetOptions
 from bench.db.admin import Admin
+from bench.db.cluster import VARIANT
 from bench.db.connection import Connection, place_of
 from bench.db.ddl import Dialect, Schema, load_schema
 from bench.errors import TargetError
 
 DEFAULT_VARIANT: dict[Dialect, str] = {"postgres": "pg", "cockroach": "crdb_single"}
+
+
+def variant_for(options: TargetOptions, dialect: Dialect) -> str:
+    """Return the variant that was asked for, or the one that fits: the compose cluster's database has regions."""
+    return options.variant or (VARIANT if options.is_cluster else DEFAULT_VARIANT[dialect])
 
 
 def require_dialect(schema: Schema, dialect: Dialect) -> None:

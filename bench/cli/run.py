@@ -1,19 +1,40 @@
 """``bench run``."""
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bench.cli import console
-from bench.cli.options import Duration, Rate, parse_as_of, parse_regions, parse_settings, parse_target, target_options
+from bench.cli.options import (
+    Duration,
+    Rate,
+    TargetOptions,
+    parse_as_of,
+    parse_metrics,
+    parse_regions,
+    parse_settings,
+    parse_target,
+    target_options,
+)
 from bench.errors import UsageError
 
 
 @click.command("run")
 @click.argument("scenario")
 @target_options
+@click.option(
+    "--variants", metavar="NAMES", help="Run on each of these schema variants, comma-separated, and compare them."
+)
+@click.option("--yes", is_flag=True, help="With --variants: replace what is in databases of their names.")
+@click.option(
+    "--metrics",
+    multiple=True,
+    metavar="REGION=URL",
+    help="Where a node of CockroachDB exports its metrics (http://host:8080); repeat for each.",
+)
 @click.option("--regions", help="Regions, comma-separated, the primary first (default: the scenario's).")
 @click.option("--scale", help="Size of the seeded data (default: the scenario's).")
 @click.option("--users", type=click.IntRange(min=1), help="Size of the pool of users over all regions.")
@@ -50,11 +71,14 @@ def command(scenario: str, **given: Any) -> int:
     bench run flash-sale
     bench run flash-sale --strategy naive --isolation read-committed
     bench run flash-sale --url postgresql://shop@db/shop --duration 5m
+    bench run checkout --variants pg,pg_partitioned
     """
     # First of all, because it patches the standard library for gevent before psycopg looks at it.
     import bench.load  # noqa: F401
     from bench.cli.planning import Overrides, resolve
 
+    target = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
+    target = replace(target, metrics=parse_metrics(given["metrics"]) or target.metrics)
     overrides = Overrides(
         regions=parse_regions(given["regions"]),
         scale=given["scale"],
@@ -64,19 +88,16 @@ def command(scenario: str, **given: Any) -> int:
         seed=given["seed"],
         isolation=given["isolation"].replace("-", " ") if given["isolation"] else None,
         settings=parse_settings(given["settings"], given["strategy"]),
-        no_distance=given["no_distance"],
+        # Each region has a gateway of its own: what is far is so by itself.
+        no_distance=given["no_distance"] or bool(target.gateways),
     )
-    target = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
     plan = resolve(scenario, overrides, given["data_seed"], parse_as_of(given["as_of"]))
     if given["dry_run"]:
-        console.out(plan.describe(target.url))
+        console.out(plan.describe(target.first))
         return 0
-    if plan.scenario.matrix is not None:
-        from bench.cli.bakeoff import open_cells, run_bakeoff
-
-        cells = open_cells(plan.scenario.matrix, given["strategy"], overrides.isolation)
-        if cells:
-            return run_bakeoff(plan.scenario, cells, sys.argv[1:], given["out"])
+    several = _several(plan, target, given, overrides.isolation)
+    if several is not None:
+        return several
     # Only now: a second of imports that a faulty option or a dry run need not wait for.
     from bench.cli.distributing import make_crew
     from bench.cli.running import run_scenario
@@ -84,6 +105,26 @@ def command(scenario: str, **given: Any) -> int:
     crew = make_crew(given["workers"], given["remote_workers"], given["bind"], target)
     page = _page(given["ui"], alone=crew is None)
     return run_scenario(plan, target, given["out"], ["bench", *sys.argv[1:]], crew, page)
+
+
+def _several(plan: Any, target: TargetOptions, given: dict[str, Any], isolation: Any) -> int | None:
+    """Run what is more than one run, and return its exit code; None where it is one."""
+    from bench.cli.bakeoff import open_cells, run_bakeoff
+
+    matrix = plan.scenario.matrix
+    cells = open_cells(matrix, given["strategy"], isolation) if matrix is not None else []
+    if given["variants"]:
+        from bench.cli.variants import parse_variants, run_variants
+
+        if cells:
+            raise UsageError(
+                f"'{plan.scenario.name}' is a bake-off already", hint="fix its side with --strategy and --isolation"
+            )
+        if given["variant"]:
+            raise UsageError("--variant and --variants are one or the other", hint="leave out --variant")
+        variants = parse_variants(given["variants"])
+        return run_variants(plan, variants, target, sys.argv[1:], given["out"], yes=given["yes"])
+    return run_bakeoff(plan.scenario, cells, sys.argv[1:], given["out"]) if cells else None
 
 
 def _page(port: int | None, *, alone: bool) -> Any:

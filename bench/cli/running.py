@@ -3,40 +3,31 @@
 import secrets
 import shutil
 import signal
-import time
-from collections.abc import Callable, Iterator
-from contextlib import closing, contextmanager, suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import gevent
 from rich.text import Text
 
-from bench.audit.audit import run_audit
-from bench.audit.journal import RunWindow
-from bench.audit.live import with_live
 from bench.cli import console
-from bench.cli.auditing import run_tag, snapshot_executor, with_unknown
+from bench.cli.auditing import run_tag
 from bench.cli.claiming import claimed
+from bench.cli.concluding import Conclusion
 from bench.cli.distributing import note_workers, store_workers
-from bench.cli.findings import finding_lines
 from bench.cli.merging import MergedStore
-from bench.cli.observing import observation
+from bench.cli.observing import observation, with_metrics
 from bench.cli.options import TargetOptions
+from bench.cli.own_session import closing_session, own_session
 from bench.cli.planning import ResolvedPlan
 from bench.cli.preparing import Prepared, open_target
 from bench.cli.progress import ProgressLine
 from bench.cli.provenance import build_manifest
-from bench.cli.report import write_reports
 from bench.cli.statements import run_catalogue
-from bench.cli.summary import render_summary
-from bench.db.admin import Admin
-from bench.db.connection import connect
-from bench.db.patience import patiently
-from bench.db.session import Effects, Session
-from bench.errors import BenchError, ExitCode, TargetError, UsageError
+from bench.errors import BenchError, TargetError
 from bench.load.engine import Engine
 from bench.load.gateways import gateway_connector
 from bench.load.plan import Ended, Plan
@@ -44,26 +35,12 @@ from bench.load.user import Setup
 from bench.load.waiting import install_native_wait, prove_concurrency
 from bench.load.web import WebPage
 from bench.metrics.frame import Frame, JournalEntry
-from bench.metrics.outcome import Finding, StockRow
 from bench.results.manifest import Manifest
-from bench.results.read import Run
 from bench.results.store import MANIFEST_NAME, RunWriter, Status
-from bench.results.summarise import summarise_run
-from bench.stats.selling import sold_out_after
-from bench.stats.validity import Evidence, Validity, judge
+from bench.stats.validity import Evidence
 from bench.team.briefing import Briefing
 from bench.team.coordinator import Coordinator
 from bench.team.roster import Crew
-
-T = TypeVar("T")
-
-
-@dataclass(frozen=True, slots=True)
-class _Silent:
-    """An observer of sessions that are not part of the load."""
-
-    def statement(self, name: str, started_ns: int, ended_ns: int, ok: bool) -> None:
-        """Record nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +80,15 @@ def _run(plan: ResolvedPlan, options: TargetOptions, writer: RunWriter, command:
     console.note(f"scenario  {plan.scenario.name}, {plan.scenario.model} model{arrivals}")
     with open_target(options, plan.spec, wanted, plan.scenario.distance_ms) as opened:
         plan = _fitted(plan, opened)
-        prepared = claimed(opened, plan.scenario, run_id)
+        observed = replace(opened, target=with_metrics(opened.target, options))
+        prepared = claimed(observed, plan.scenario, run_id)
         manifest = build_manifest(plan, prepared, run_id, command)
         writer.write_manifest(manifest)
         load = _Load(plan, prepared, writer, manifest, by)
         ended = load.run()
-        return load.conclude(ended)
+        audit = load.observation.audit
+        end = Conclusion(plan, prepared, writer, load.evidence, load.catalogue, load.state, load.since, audit)
+        return end.of(ended)
 
 
 def _new_run_id(name: str) -> str:
@@ -163,13 +143,13 @@ class _Load:
         self._first_unix = 0.0
 
     def run(self) -> Ended:
-        target = self.prepared.target
-        connector = gateway_connector(target, target.regions[0], self.plan.scenario, self.run_id)
-        prove_concurrency(connector)
-        with closing_session(self._session()) as session:
+        target, scenario = self.prepared.target, self.plan.scenario
+        home = target.regions[0]
+        prove_concurrency(gateway_connector(target, home, scenario, self.run_id))
+        with closing_session(own_session(target, home, scenario, self.run_id, self.catalogue)) as session:
             self.since = session.execute("clock")[0][0]
             self.state = self.plan.user_class.prepare(
-                Setup(session, target.regions, self.plan.settings, self.plan.scenario.seed, self.run_tag)
+                Setup(session, target.regions, self.plan.settings, scenario.seed, self.run_tag)
             )
         self._announce()
         driver = self._driver()
@@ -221,12 +201,6 @@ class _Load:
         if self.observation.audit:
             self.observation.audit.take(entries)
 
-    def _session(self) -> Session:
-        target = self.prepared.target
-        connector = gateway_connector(target, target.regions[0], self.plan.scenario, self.run_id)
-        effects = Effects(time.perf_counter_ns, gevent.sleep)
-        return Session(target.regions[0], connector, self.catalogue, _Silent(), effects)
-
     def _announce(self) -> None:
         target, scenario = self.prepared.target, self.plan.scenario
         distance = "emulated distance" if target.distance_ms else "no distance emulated"
@@ -240,103 +214,6 @@ class _Load:
         if self.page:
             console.note(f"page      {self.page.url}")
         console.note(f"load      {self.plan.pool.total} users, {scenario.duration_s:g} s, run {self.run_id}")
-
-    # -- after the load
-
-    def conclude(self, ended: Ended) -> int:
-        """Account, audit, report; return the exit code."""
-        if isinstance(ended.error, UsageError):
-            # The store cannot be written any more; what is in it stays readable.
-            raise ended.error
-        if ended.interrupted_at_s is not None:
-            self.evidence.interrupted_at_s = ended.interrupted_at_s
-        self.evidence.faults += ended.faults
-        validity = judge(self.evidence)
-        stock: tuple[StockRow, ...] = ()
-        findings: tuple[Finding, ...] = ()
-        if ended.status in ("complete", "interrupted"):
-            with Run.open(self.writer.path) as run:
-                journal = tuple(run.journal())
-            stock = self._account(journal)
-            findings = self._audit(journal, ended)
-        if self.observation.audit:
-            findings = with_live(findings, self.observation.audit.broken.values())
-        self.writer.write_stock(stock)
-        self.writer.write_findings(findings)
-        self.writer.finish(ended.status, ended.detail, validity)
-        self.writer.close()
-        paths = write_reports(self.writer.path)
-        with Run.open(self.writer.path) as run:
-            summary = summarise_run(run)
-        console.out(render_summary(summary, paths))
-        for line in finding_lines(finding for finding in findings if not finding.passed):
-            console.out(line)
-        return self._exit_code(ended, validity, findings, bool(summary.missed))
-
-    def _account(self, journal: tuple[JournalEntry, ...]) -> tuple[StockRow, ...]:
-        account = getattr(self.plan.user_class, "account", None)
-        if account is None:
-            return ()
-        # One session for all its tries, because it goes on to the next gateway with each.
-        stock = self._session()
-
-        def read() -> tuple[StockRow, ...]:
-            with closing_session(stock) as session:
-                found: tuple[StockRow, ...] = account(session, self.state, self.prepared.target.regions)
-                return found
-
-        rows = self._patiently(read, "the stock cannot be read")
-        opening = self.plan.opening_s or 0.0
-        return tuple(replace(row, sold_out_after_s=sold_out_after(row, journal, opening)) for row in rows)
-
-    def _audit(self, journal: tuple[JournalEntry, ...], ended: Ended) -> tuple[Finding, ...]:
-        window = RunWindow(since=self.since, tag=self.run_tag)
-        gaps = [datetime.fromtimestamp(at, UTC) for at in ended.gaps_unix_s]
-        if ended.status == "interrupted":
-            gaps.append(datetime.now(UTC))
-        with Run.open(self.writer.path) as run:
-            window = with_unknown(replace(window, lost=(*window.lost, *gaps)), run)
-        return self._patiently(lambda: self._findings(journal, window), "the data cannot be audited")
-
-    def _findings(self, journal: tuple[JournalEntry, ...], window: RunWindow) -> tuple[Finding, ...]:
-        with closing(connect(self.prepared.target.admin_url)) as connection:
-            dialect = self.prepared.target.dialect
-            with snapshot_executor(connection, self.catalogue) as execute:
-                findings = run_audit(execute, journal, window)
-            if not all(finding.passed for finding in findings):
-                Admin.of(connection, dialect).note({"damaged_by": self.run_id})
-        return findings
-
-    def _patiently(self, work: Callable[[], T], what: str) -> T:
-        """Do what follows the load; a server that was restarted at its end may not be back yet."""
-        return patiently(work, self.plan.scenario.give_up_after, Effects(time.perf_counter_ns, gevent.sleep), what)
-
-    def _exit_code(self, ended: Ended, validity: Validity, findings: tuple[Finding, ...], missed: bool) -> int:
-        if ended.status == "target_lost":
-            console.error_lines(
-                "the server was lost during the run",
-                cause=ended.detail,
-                hint=f"what was measured until then is in {self.writer.path / 'report.html'}",
-            )
-            return ExitCode.TARGET
-        if ended.status == "crashed":
-            raise ended.error or RuntimeError(ended.detail)
-        if not all(finding.passed for finding in findings):
-            return ExitCode.DATA_WRONG
-        if ended.status == "interrupted" and not ended.gaps_unix_s:
-            return ExitCode.INTERRUPTED
-        if validity.verdict == "INVALID":
-            return ExitCode.NOT_VALID
-        return ExitCode.OBJECTIVE_FAILED if missed else ExitCode.OK
-
-
-@contextmanager
-def closing_session(session: Session) -> Iterator[Session]:
-    """Hand out a session and close its connection afterwards."""
-    try:
-        yield session
-    finally:
-        session.drop()
 
 
 @contextmanager

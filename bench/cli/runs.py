@@ -1,7 +1,8 @@
 """``bench runs``."""
 
 import json
-from collections.abc import Iterator, Sequence
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from itertools import islice
@@ -25,6 +26,10 @@ SCHEMA_VERSION = 1
 _HEAD = ("run", "when", "scenario", "target", "verdict", "offered/s", "answered/s", "p99", "retries", "audit", "size")
 _RIGHT = frozenset({"offered/s", "answered/s", "p99", "retries", "size"})
 _NOT_KNOWN = "-"
+_LEFT_OUT = ("scenario", "when", "size", "target", "retries", "offered/s", "audit", "answered/s")
+"""Columns that a narrow terminal goes without, these first: the id of a run tells its scenario and, in UTC, when it began."""
+_PIPE_COLUMNS = 120
+_GAP = "  "
 
 
 @click.command("runs")
@@ -40,7 +45,7 @@ _NOT_KNOWN = "-"
     help="What to print on standard output.",
 )
 def command(out: Path, scenario: str | None, limit: int | None, form: str) -> None:
-    """List the runs of a folder, newest first; `-` where a figure is not known.
+    """List the runs of a folder, newest first; `-` where a figure is not known. A narrow terminal gets fewer columns.
 
     Figures are those of a run's summary.json: `bench report RUN` writes it where it is missing. What cannot be read is
     listed with what is wrong with it.
@@ -55,21 +60,33 @@ def command(out: Path, scenario: str | None, limit: int | None, form: str) -> No
     if form == "json":
         console.plain(json.dumps({"schema_version": SCHEMA_VERSION, "runs": [asdict(run) for run in runs]}, indent=2))
     elif runs:
-        console.plain("\n".join(text_lines(runs)))
+        console.plain("\n".join(text_lines(runs, shutil.get_terminal_size((_PIPE_COLUMNS, 0)).columns)))
     else:
         console.note(f"'{out}' holds no run{f' of {scenario}' if scenario else ''}")
 
 
-def text_lines(runs: Sequence["RunLine"]) -> Iterator[str]:
-    """Yield the list as aligned columns, a line a run below their names."""
-    cells = [_HEAD, *(_cells(run) for run in runs)]
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    for row, run in zip(cells, [None, *runs], strict=True):
-        line = "  ".join(
-            text.rjust(width) if name in _RIGHT else text.ljust(width)
-            for name, text, width in zip(_HEAD, row, widths, strict=True)
-        )
-        yield f"{line}  {run.fault}" if run and run.fault else line.rstrip()
+def text_lines(runs: Sequence["RunLine"], columns: int) -> Iterator[str]:
+    """Yield the list as aligned columns, a line a run below their names, with as many of them as there is room for."""
+    whole = [dict(zip(_HEAD, _cells(run), strict=True)) for run in runs if not run.fault]
+    widths = {name: max(len(name), *(len(row[name]) for row in whole), 0) for name in _HEAD}
+    widths["run"] = max(len("run"), *(len(run.id) for run in runs))
+    for name in _LEFT_OUT:
+        if sum(widths.values()) + len(_GAP) * (len(widths) - 1) <= columns:
+            break
+        del widths[name]
+    rest = iter(whole)
+    yield _aligned({name: name for name in _HEAD}, widths)
+    for run in runs:
+        if run.fault:
+            # It knows its folder, which the id names.
+            yield f"{run.id.ljust(widths['run'])}{_GAP}{run.fault.replace(f'{run.path}/', '')}"
+        else:
+            yield _aligned(next(rest), widths)
+
+
+def _aligned(row: Mapping[str, str], widths: Mapping[str, int]) -> str:
+    cells = (row[name].rjust(width) if name in _RIGHT else row[name].ljust(width) for name, width in widths.items())
+    return _GAP.join(cells).rstrip()
 
 
 def _cells(run: "RunLine") -> tuple[str, ...]:

@@ -8,6 +8,7 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 
 from bench.errors import UsageError
+from bench.scenario.distances import MATRIX_NAME, parse_round_trips
 from bench.scenario.model import Scenario
 from bench.scenario.parse import parse_scenario
 
@@ -16,6 +17,12 @@ def built_in() -> dict[str, Traversable]:
     """Return the scenarios that come with bench, by name."""
     folder = importlib.resources.files(importlib.import_module("bench.scenarios"))
     return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
+
+
+def round_trips_here() -> dict[str, dict[str, float]]:
+    """Return the round trips between regions that come with bench."""
+    folder = importlib.resources.files(importlib.import_module("bench.scenarios"))
+    return parse_round_trips((folder / MATRIX_NAME).read_text(encoding="utf-8"), MATRIX_NAME)
 
 
 def _beside(scenario: Path) -> Callable[[str], str]:

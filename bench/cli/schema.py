@@ -50,9 +50,10 @@ def apply(regions: str | None, as_of: str | None, **given: Any) -> None:
     """Make the tables, indexes and views in an empty database, without data."""
     from bench.cli.room import apply_empty
 
-    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
-    count = apply_empty(options, _schema(options.variant or "pg", regions, as_of))
-    console.out(f"applied {count} statements of variant {options.variant or 'pg'}")
+    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
+    variant = options.variant or ("crdb_rbr" if options.is_cluster else "pg")
+    count = apply_empty(options, _schema(variant, regions, as_of))
+    console.out(f"applied {count} statements of variant {variant}")
 
 
 @command.command("check")
@@ -65,7 +66,7 @@ def check(regions: str | None, as_of: str | None, **given: Any) -> int:
     from bench.db.admin import Admin
     from bench.db.check import differences
 
-    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
+    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
     with opened_database(options) as (connection, dialect), closing(connection):
         admin = Admin.of(connection, dialect)
         meta = admin.meta()
@@ -87,7 +88,7 @@ def drop(regions: str | None, yes: bool, **given: Any) -> None:
     from bench.cli.opening import opened_database
     from bench.cli.room import drop_schema
 
-    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
+    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
     with opened_database(options) as (connection, dialect), closing(connection):
         drop_schema(connection, dialect, options, parse_regions(regions), yes=yes)
     console.out("dropped")

@@ -20,7 +20,7 @@ from bench.stats.capacity import (
     spoilt_from,
     trials,
 )
-from bench.stats.knee import Knee, find_knee
+from bench.stats.knee import Knee, Trial, find_knee
 from bench.stats.limits import Signs
 from bench.stats.merge import is_session
 from bench.stats.probing import Objective, judge_counts
@@ -54,7 +54,7 @@ class Hunt:
     @property
     def knee(self) -> Knee:
         """What the probes of the search give together."""
-        return find_knee(trials(self.probes), self.objective.over_share)
+        return find_knee(self._trials(), self.objective.over_share)
 
     def seek(self) -> None:
         """Probe until the search is done or the time is up; the replays have a part of the time of their own."""
@@ -84,7 +84,10 @@ class Hunt:
         if last and last.verdict == "generator" and sum(p.rate == last.rate for p in self.probes) == 1:
             # Once more: another program may have been in the way.
             return last.rate
-        return next_rate(self.search, trials(self.probes), spoilt_from(self.probes))
+        return next_rate(self.search, self._trials(), spoilt_from(self.probes))
+
+    def _trials(self) -> list[Trial]:
+        return trials(self.probes, self.objective.region)
 
     def _expected_s(self) -> float:
         longest = self.prober.bench.warm_up_s + self.prober.bench.longest_s
@@ -111,6 +114,7 @@ class Hunt:
             counts = read_answers(run, part, self.objective).counts
             little = read_little(run)
             self.wrong_data += [ran.path.name] if summary.broken or summary.oversold else []
+        judged = next(row for row in rows if row.region == self.objective.region)
         faults = tuple(reason for reason in validity.reasons if _DROPPED not in reason)
         seconds = part.seconds or None
         return Probe(
@@ -118,7 +122,7 @@ class Hunt:
             purpose=purpose,
             run_id=ran.path.name,
             rate=rate,
-            verdict=_verdict(rows[0], validity.verdict, faults),
+            verdict=_verdict(judged, validity.verdict, faults),
             seconds=part.seconds,
             offered_per_s=counts.offered / seconds if seconds else None,
             answered_per_s=counts.answered / seconds if seconds else None,
@@ -162,11 +166,11 @@ class Hunt:
         )
 
     def _line(self, probe: Probe) -> str:
-        whole, knee = probe.whole, self.knee
-        share = "–" if whole.share is None else f"{100 * whole.share:.2g} %"
+        share, knee = probe.of(self.objective.region).share, self.knee
+        over = "–" if share is None else f"{100 * share:.2g} %"
         interval = f"{_rate(knee.low)} to {_rate(knee.high)}"
         return (
-            f"{probe.purpose} {probe.number:>2}  {probe.rate:8.4g}/s  {probe.verdict:<9} {share:>7} over the limit"
+            f"{probe.purpose} {probe.number:>2}  {probe.rate:8.4g}/s  {probe.verdict:<9} {over:>7} over the limit"
             f"  {probe.seconds:>3} s measured  limit {interval}  {self.took_s:4.0f} s"
         )
 
@@ -176,11 +180,11 @@ def _busy(answered: int, seconds: int | None, service_ms: float | None) -> float
     return answered / seconds * service_ms / 1000 if seconds and service_ms is not None else None
 
 
-def _verdict(whole: RegionResult, validity: str, faults: tuple[str, ...]) -> ProbeVerdict:
+def _verdict(judged: RegionResult, validity: str, faults: tuple[str, ...]) -> ProbeVerdict:
     """Return what a probe says of the server: nothing where the generator was not fit, unless it held all the same."""
-    if faults and (validity == "INVALID" or whole.verdict == "broke"):
+    if faults and (validity == "INVALID" or judged.verdict == "broke"):
         return "generator"
-    return whole.verdict
+    return judged.verdict
 
 
 def _rate(value: float | None) -> str:

@@ -50,7 +50,7 @@ def command(**given: Any) -> None:
 
     Without --url it prepares the embedded server for `bench run`.
     """
-    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"])
+    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
     if given["estimate"]:
         _show_estimate(options, given)
     elif given["to_files"]:

@@ -8,7 +8,7 @@ from pathlib import Path
 from bench.cli import console
 from bench.cli.opening import SERVER_SETTINGS
 from bench.cli.options import TargetOptions
-from bench.cli.room import DEFAULT_VARIANT, require_dialect
+from bench.cli.room import require_dialect, variant_for
 from bench.data.cost import Estimate, TableEstimate, disk_needed, require_disk, upper_bound_bytes
 from bench.data.estimate import estimate
 from bench.data.files import JOURNAL, MANIFEST
@@ -31,7 +31,7 @@ def show_estimate(options: TargetOptions, spec: SeedSpec, connections: int) -> N
         url = options.url or options.gateways[0][1]
         with closing(open_or_explain(url)) as connection:
             dialect = dialect_of(connection).name
-        schema = load_schema(options.variant or DEFAULT_VARIANT[dialect], spec.regions, spec.as_of)
+        schema = load_schema(variant_for(options, dialect), spec.regions, spec.as_of)
         require_dialect(schema, dialect)
         _print(estimate(lambda: connect(url), schema, spec, connections=connections))
         return

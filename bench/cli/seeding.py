@@ -1,5 +1,6 @@
 """Seeding a database that exists: what is in it decides what may be done; then the load, between its two marks."""
 
+import difflib
 import json
 from collections.abc import Mapping
 from contextlib import closing
@@ -8,7 +9,7 @@ from datetime import UTC, datetime
 
 from bench.cli import console
 from bench.cli.options import TargetOptions
-from bench.cli.room import DEFAULT_VARIANT, make_room, require_dialect
+from bench.cli.room import make_room, require_dialect, variant_for
 from bench.cli.seed_progress import SeedProgress
 from bench.data.blocks import DataSet
 from bench.data.loader import LoadOptions, LoadReport, finish, load, with_parents
@@ -46,7 +47,7 @@ def seed_url(options: TargetOptions, request: SeedRequest) -> Mapping[str, str]:
     with closing(open_or_explain(first)) as connection:
         dialect = dialect_of(connection)
         dialect.version(connection)
-        schema = load_schema(options.variant or DEFAULT_VARIANT[dialect.name], request.spec.regions, request.spec.as_of)
+        schema = load_schema(variant_for(options, dialect.name), request.spec.regions, request.spec.as_of)
         require_dialect(schema, dialect.name)
         admin = Admin.of(connection, dialect.name)
         # Before anything is read or removed, and until the end is noted; it ends with this connection.
@@ -75,7 +76,11 @@ def chosen_tables(text: str | None, model: Model) -> frozenset[str] | None:
     named = [name.strip() for name in text.split(",") if name.strip()]
     unknown = [name for name in named if name not in known]
     if unknown or not named:
-        raise UsageError(f"no table named '{(unknown or [text])[0]}'", hint=f"the tables are {', '.join(known)}")
+        wrong = (unknown or [text])[0]
+        # Where none is near any name may be meant: the first few are shown.
+        near = difflib.get_close_matches(wrong, known, 3, cutoff=0.5)
+        meant = f"did you mean {' or '.join(near)}" if near else f"a table is e.g. {', '.join(known[:3])}"
+        raise UsageError(f"no table named '{wrong}'", hint=f"{meant}; `bench schema show` has all {len(known)}")
     found = with_parents(model, named)
     added = [name for name in known if name in found and name not in named]
     if added:

@@ -1,37 +1,24 @@
 """What a worker makes of the part that it is sent: a plan with connections of its own."""
 
-import time
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
 
-import gevent
 from pydantic import ValidationError
 
 from bench.cli.options import TargetOptions
+from bench.cli.own_session import closing_session, own_session
 from bench.cli.planning import load_user_class
 from bench.cli.statements import run_catalogue
 from bench.db.connection import open_or_explain
-from bench.db.session import Effects, Session
 from bench.errors import UsageError
 from bench.load.gateways import gateway_connector
 from bench.load.plan import Plan
 from bench.load.user import Setup
 from bench.load.waiting import install_native_wait, prove_concurrency
-from bench.scenario.model import Scenario
 from bench.scenario.schedule import make_schedule
 from bench.target.base import Target
 from bench.team.messages import Part
 from bench.team.shares import joined
 from bench.team.worker import Prepared
-
-
-@dataclass(frozen=True, slots=True)
-class _Silent:
-    """An observer of the session that prepares."""
-
-    def statement(self, name: str, started_ns: int, ended_ns: int, ok: bool) -> None:
-        """Record nothing."""
 
 
 def prepare_part(part: Part, own: TargetOptions, told: Mapping[str, Sequence[str]]) -> Prepared:
@@ -54,12 +41,9 @@ def prepare_part(part: Part, own: TargetOptions, told: Mapping[str, Sequence[str
     home = next(iter(part.share.users))
     prove_concurrency(gateway_connector(target, home, scenario, part.run_id))
     catalogue = run_catalogue(user_class, target.dialect)
-    session = _session(target, home, scenario, part.run_id, catalogue)
-    try:
+    with closing_session(own_session(target, home, scenario, part.run_id, catalogue)) as session:
         setup = Setup(session, part.sale_regions, part.settings, scenario.seed, part.run_tag, writes=False)
         state = user_class.prepare(setup)
-    finally:
-        session.drop()
     whole = make_schedule(scenario, scenario.seed)
     players = dict(part.share.players)
     mine = joined(part.share, whole, regions)
@@ -67,11 +51,6 @@ def prepare_part(part: Part, own: TargetOptions, told: Mapping[str, Sequence[str
         scenario, mine, target, user_class, catalogue, state, part.run_id, dict(part.share.users), players=players
     )
     return Prepared(plan, whole)
-
-
-def _session(target: Target, home: str, scenario: Scenario, run_id: str, catalogue: Any) -> Session:
-    effects = Effects(time.perf_counter_ns, gevent.sleep)
-    return Session(home, gateway_connector(target, home, scenario, run_id), catalogue, _Silent(), effects)
 
 
 def _target(part: Part, own: TargetOptions, told: Mapping[str, Sequence[str]]) -> Target:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from bench.data.baskets import Lines, fill, warehouses
+from bench.data.columns import BigInt, Bool, Money, Text, Time, Uuid
 from bench.data.counter import Choice, Flags, Ints, lane, scatter
 from bench.data.demand import DAY_US
-from bench.data.encode import BigInt, Bool, Money, Text, Time, Uuid
 from bench.data.vocabulary import Digits
 from bench.data.world import Columns, World
 

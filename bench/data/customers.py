@@ -8,9 +8,9 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from bench.data.columns import Bool, Text, Time, Uuid
 from bench.data.counter import Choice, Flags, Floats, Ints, lane, scatter
 from bench.data.demand import DAY_US
-from bench.data.encode import Bool, Text, Time, Uuid
 from bench.data.vocabulary import Digits, Part, Vocabulary
 from bench.data.world import Columns, World
 

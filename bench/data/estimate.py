@@ -14,6 +14,7 @@ from bench.data.sample import make_sample, measure
 from bench.data.spec import SeedSpec
 from bench.db.bulk import Connection
 from bench.db.ddl import Schema
+from bench.db.dialects import dialect_named
 from bench.db.probe import open_probe
 
 
@@ -25,7 +26,7 @@ def estimate(connect: Callable[[], Connection], schema: Schema, spec: SeedSpec, 
     """
     started = perf_counter()
     sample = make_sample(spec, schema)
-    if schema.dialect != "postgres":
+    if not dialect_named(schema.dialect).ddl_is_transactional:
         return without_server(spec, sample, connections, started)
     with connect() as connection, open_probe(connection, schema) as probe:
         measured = measure(probe, sample)

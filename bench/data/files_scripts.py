@@ -16,6 +16,7 @@ from bench.data.notes import loading_notes
 from bench.data.spec import SeedSpec
 from bench.db import scripts as text
 from bench.db.ddl import Ddl, Schema
+from bench.db.dialects import dialect_named
 
 LARGE_IMPORT_BYTES = 100 * 2**30
 """From here on CockroachDB advises to make secondary indexes after the import ([D:import-performance-best-practices])."""
@@ -70,7 +71,7 @@ def file_url(base: str, name: str) -> str:
 
 def scripts(schema: Schema, contents: Contents, base: str, extra: Mapping[str, str]) -> dict[str, str]:
     """Return the scripts of a schema's database by path; ``extra`` are more notes for the loaded database."""
-    if schema.dialect == "postgres":
+    if dialect_named(schema.dialect).client_reads_files:
         return {"postgres/load.sql": _load_sql(schema, contents, extra)}
     found = {
         "cockroach/schema.sql": _begin(schema, contents)
@@ -125,8 +126,7 @@ def _end(schema: Schema, contents: Contents, extra: Mapping[str, str]) -> list[s
         text.set_sequence("order_number_seq", contents.orders),
         *(text.analyze(table.name, schema.dialect) for table in schema.model.tables),
         *schema.stage("views"),
-        # CockroachDB has no statistics of views (42809, cockroachdb/cockroach#78181).
-        *(text.analyze(view, schema.dialect) for view in views if schema.dialect == "postgres"),
+        *(text.analyze(view, schema.dialect) for view in views if dialect_named(schema.dialect).analyzes_views),
         *text.note_time(schema.dialect),
         *text.notes(done, schema.dialect),
     ]
@@ -153,7 +153,9 @@ def readme(name: str, schemas: Sequence[Schema], contents: Contents, base: str) 
     if contents.only is not None:
         parts.append(f"Only {', '.join(contents.rows)}: `bench run` needs all tables and refuses a database of these.")
     for schema in schemas:
-        parts.append(_POSTGRES if schema.dialect == "postgres" else _cockroach(name, schema, contents, base))
+        parts.append(
+            _POSTGRES if dialect_named(schema.dialect).client_reads_files else _cockroach(name, schema, contents, base)
+        )
     return "\n\n".join(parts) + "\n"
 
 

@@ -8,8 +8,8 @@ import re
 
 import numpy as np
 
+from bench.data.columns import BigInt, Bool, Json, Money, Text, TextArray, Time, Uuid
 from bench.data.counter import Choice, Ints, lane
-from bench.data.encode import BigInt, Bool, Json, Money, Text, TextArray, Time, Uuid
 from bench.data.vocabulary import Digits, Part, Vocabulary
 from bench.data.wares import SCHEMES, TREE
 from bench.data.world import Columns, World

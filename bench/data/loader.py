@@ -26,6 +26,7 @@ from bench.db import bulk
 from bench.db.bulk import Checksum
 from bench.db.connection import Connection, connect
 from bench.db.ddl import BEFORE_LOAD, Ddl, Schema, Stage
+from bench.db.dialects import dialect_named
 from bench.db.journal import Journal, Unit
 from bench.db.model import Model
 from bench.errors import TargetError
@@ -180,8 +181,7 @@ def _finish(pool: Pool, tally: Tally, orders: int) -> dict[str, float]:
     seconds["statistics"] = pool.each(tables, lambda connection, table: bulk.analyze(connection, table, schema.dialect))
     views = [group for group in _by_view(schema.stage("views")) if group]
     seconds["views"] = pool.side_by_side("views", views)
-    # CockroachDB has no statistics of views (42809, cockroachdb/cockroach#78181).
-    names = [group[0].name for group in views if schema.dialect == "postgres"]
+    names = [group[0].name for group in views if dialect_named(schema.dialect).analyzes_views]
     seconds["views"] += pool.each(names, lambda connection, name: bulk.analyze(connection, name, schema.dialect))
     return seconds
 

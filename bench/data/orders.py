@@ -9,10 +9,10 @@ import numpy as np
 
 from bench.data import customers
 from bench.data.baskets import FROM_ELSEWHERE, Lines, fill, warehouses
+from bench.data.columns import BigInt, Json, Money, Text, Time, Uuid, date_text
 from bench.data.counter import Choice, Flags, Ints, lane, remembered
 from bench.data.demand import DAY_US, HOUR_US
 from bench.data.discounts import Coupons, entered, taken_off
-from bench.data.encode import BigInt, Json, Money, Text, Time, Uuid, date_text
 from bench.data.vocabulary import Digits, Vocabulary
 from bench.data.world import Columns, World
 

@@ -16,6 +16,7 @@ from bench.data.tally import Phase, Tally
 from bench.db import bulk
 from bench.db.connection import Connection, DriverError, connect
 from bench.db.ddl import Ddl, Schema
+from bench.db.dialects import dialect_named
 from bench.db.journal import Journal, Unit, is_duplicate
 from bench.errors import TargetError
 
@@ -91,7 +92,7 @@ class Pool:
 
     def side_by_side(self, phase: Phase, groups: Sequence[Sequence[Ddl]]) -> float:
         """Execute groups of statements, a group on one connection; one after the other where the database wants it so."""
-        if self.schema.dialect != "postgres":
+        if not dialect_named(self.schema.dialect).ddl_is_transactional:
             return self.sequential(phase, [ddl for group in groups for ddl in group])
         numbers = iter(range(1, len(groups) + 1))
 
@@ -108,12 +109,13 @@ class Pool:
         if (_DDL, number) in self.done:
             return
         journal = Journal.of(connection, self.schema.dialect, self.load)
-        if self.schema.dialect == "postgres":
+        if dialect_named(self.schema.dialect).ddl_is_transactional:
             with bulk.explained(f"making {ddl.kind} {ddl.name}"), journal.once(_DDL, number, 0) as is_new:
                 if is_new:
                     bulk.apply(connection, ddl)
             return
-        # CockroachDB wants each schema change in a transaction of its own, so the entry comes after it and may be missing.
+        # CockroachDB wants each schema change in a transaction of its own ([D:online-schema-changes]), so the entry comes
+        # after it and may be missing.
         try:
             bulk.apply(connection, ddl)
         except TargetError as error:

@@ -7,10 +7,10 @@ import numpy as np
 
 from bench.data import orders
 from bench.data.baskets import fill
+from bench.data.columns import BigInt, Bool, Money, Text, Time, Uuid
 from bench.data.counter import Ints, lane
 from bench.data.demand import DAY_US
 from bench.data.discounts import Coupons, tries
-from bench.data.encode import BigInt, Bool, Money, Text, Time, Uuid
 from bench.data.ledger import Ledger
 from bench.data.vocabulary import Digits, Vocabulary
 from bench.data.world import Columns, World

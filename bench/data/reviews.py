@@ -7,9 +7,9 @@ import numpy as np
 
 from bench.data import customers, orders
 from bench.data.baskets import fill
+from bench.data.columns import BigInt, Bool, Text, Time, Uuid
 from bench.data.counter import Floats, Ints, lane
 from bench.data.demand import DAY_US
-from bench.data.encode import BigInt, Bool, Text, Time, Uuid
 from bench.data.vocabulary import Part, Vocabulary
 from bench.data.world import Columns, World
 

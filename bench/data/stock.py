@@ -9,9 +9,9 @@ import numpy as np
 
 from bench.data import carts, orders
 from bench.data.baskets import inventory_rows
+from bench.data.columns import BigInt, Null, Text, Time, Uuid
 from bench.data.counter import Flags, Ints, lane
 from bench.data.demand import DAY_US
-from bench.data.encode import BigInt, Null, Text, Time, Uuid
 from bench.data.ledger import LATER_MOVES, Ledger, close_us
 from bench.data.vocabulary import Vocabulary
 from bench.data.world import Columns, World

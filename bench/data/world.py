@@ -10,9 +10,9 @@ import numpy as np
 
 from bench.data import regions as known_regions
 from bench.data.catalogue import Catalogue
+from bench.data.columns import Column
 from bench.data.counter import Ints, Streams
 from bench.data.demand import DAY_US, Demand, midnight_us, year_before
-from bench.data.encode import Column
 from bench.data.people import People
 from bench.data.regions import Split
 from bench.data.spec import SeedSpec, sizes

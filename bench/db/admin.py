@@ -11,17 +11,12 @@ from functools import cache
 from typing import Any
 
 import psycopg
-from psycopg import sql
 
 from bench.db.catalogue import Catalogue, read_package
 from bench.db.connection import Connection, rows, value
 from bench.db.ddl import STAGES, Dialect, Schema, Stage
+from bench.db.placeholders import with_names
 from bench.errors import TargetError
-
-CREATE_META = """
-CREATE TABLE IF NOT EXISTS shopbench_meta (key VARCHAR(64) NOT NULL, value TEXT NOT NULL, PRIMARY KEY (key))
-"""
-DROP_META = "DROP TABLE IF EXISTS shopbench_meta"
 
 
 @cache
@@ -52,20 +47,22 @@ class Admin:
 
     def create_database(self, name: str, *, template: str | None = None) -> None:
         """Make a database, as a copy of another where ``template`` is given (PostgreSQL only)."""
-        statement = sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name))
         if template:
-            statement += sql.SQL(" TEMPLATE {} STRATEGY file_copy").format(sql.Identifier(template))
-        self.connection.execute(statement)
+            self.connection.execute(self.catalogue["database_copy"].named(database=name, template=template))
+        else:
+            self.connection.execute(self.catalogue["database_make"].named(database=name))
+
+    def create_for(self, schema: Schema, name: str) -> None:
+        """Make a database as a variant of the schema wants it: on CockroachDB with its regions and survival goal."""
+        self.connection.execute(with_names(schema.database, {"name": name}))
 
     def rename_database(self, name: str, new: str) -> None:
         """Rename a database that nobody is connected to."""
-        self.connection.execute(
-            sql.SQL("ALTER DATABASE {} RENAME TO {}").format(sql.Identifier(name), sql.Identifier(new))
-        )
+        self.connection.execute(self.catalogue["database_rename"].named(database=name, new=new))
 
     def drop_database(self, name: str) -> None:
-        """Drop a database and whoever is connected to it (PostgreSQL only); nothing happens when it is not there."""
-        self.connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+        """Drop a database, on PostgreSQL with whoever is connected to it; nothing happens when it is not there."""
+        self.connection.execute(self.catalogue["database_drop"].named(database=name))
 
     def is_marked(self) -> bool:
         """Whether bench made what is in this database."""
@@ -77,13 +74,14 @@ class Admin:
 
     def note(self, notes: Mapping[str, str]) -> None:
         """Note facts in the database, all or none of them, making the table where needed."""
-        self.connection.execute(CREATE_META)
+        self.connection.execute(self.catalogue["meta_make"].sql)
         with self.connection.transaction():
             for key, text in notes.items():
                 rows(self.connection, self.catalogue["meta_write"].sql, {"key": key, "value": text})
 
     def apply(self, schema: Schema, stages: tuple[Stage, ...] = STAGES) -> None:
-        """Send the statements of the stages, each in its own transaction (CockroachDB commits before DDL anyway)."""
+        """Send the statements of the stages, each in its own transaction (CockroachDB
+        commits before DDL anyway, [D:online-schema-changes])."""
         for stage in stages:
             for ddl in schema.stage(stage):
                 self.connection.execute(ddl.sql)
@@ -93,7 +91,8 @@ class Admin:
         if self.is_marked():
             self.note({"state": "removing"})
         # The mark goes last: what is left of an interrupted removal is still ours.
-        for statement in (*schema.drops, self.catalogue["load_journal_drop"].sql, DROP_META):
+        ours = (self.catalogue[name].sql for name in ("load_journal_drop", "meta_drop"))
+        for statement in (*schema.drops, *ours):
             self.connection.execute(statement)
 
     def isolation(self) -> str:

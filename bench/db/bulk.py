@@ -1,7 +1,7 @@
 """Bulk loading: COPY of blocks of bytes, and the statements before and after it.
 
-May import ``ddl``, ``errors`` and psycopg.  PostgreSQL takes binary (measured: 1.8 times cheaper for the server than text),
-CockroachDB text, which has no widths to match.
+May import ``admin``, ``ddl``, ``errors`` and psycopg.  PostgreSQL takes binary (measured: 1.8 times cheaper for the server
+than text), CockroachDB text, which has no widths to match: its INT is of eight bytes ([D:copy], [D:int]).
 """
 
 from collections.abc import Iterator, Sequence
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import psycopg
-from psycopg import sql
 
+from bench.db.admin import admin_catalogue
 from bench.db.ddl import Ddl, Dialect
 from bench.errors import TargetError
 
@@ -33,26 +33,6 @@ Connection = psycopg.Connection[Any]
 
 _BINARY_HEAD = b"PGCOPY\n\xff\r\n\0" + bytes(8)
 _BINARY_TAIL = b"\xff\xff"
-_COPY = {"binary": "COPY {} ({}) FROM STDIN WITH (FORMAT binary)", "text": "COPY {} ({}) FROM STDIN"}
-
-# A load is repeated, not repaired, after a crash of the server, so its commits need not wait for the disk.
-_SESSION: dict[Dialect, tuple[str, ...]] = {
-    "postgres": (
-        "SET synchronous_commit = off",
-        "SET maintenance_work_mem = '256MB'",
-        # The connections work side by side already; more workers for one index only contend for the same cores.
-        "SET max_parallel_maintenance_workers = 0",
-        "SET max_parallel_workers_per_gather = 0",
-        "SET jit = off",
-        "SET statement_timeout = 0",
-    ),
-    # Otherwise COPY runs at background priority and is throttled under load ([D:admission-control]).
-    "cockroach": ("SET copy_transaction_quality_of_service = 'regular'", "SET statement_timeout = 0"),
-}
-
-
-# A loader that was killed leaves no statement behind that runs on for minutes; not every platform's server can do it.
-_NOTICE_LOSS = "SET client_connection_check_interval = '1s'"
 
 
 def copy_format(dialect: Dialect) -> CopyFormat:
@@ -62,18 +42,19 @@ def copy_format(dialect: Dialect) -> CopyFormat:
 
 def prepare_session(connection: Connection, dialect: Dialect) -> None:
     """Set a connection up for loading; raises the driver's errors."""
-    for statement in _SESSION[dialect]:
-        connection.execute(statement)
-    if dialect == "postgres":
+    catalogue = admin_catalogue(dialect)
+    for statement in catalogue.values():
+        if statement.name.startswith("load_set_"):
+            connection.execute(statement.sql)
+    if "load_notice_loss" in catalogue:
         with suppress(psycopg.errors.InvalidParameterValue):
-            connection.execute(_NOTICE_LOSS)
+            connection.execute(catalogue["load_notice_loss"].sql)
 
 
 def copy_block(connection: Connection, table: str, columns: Sequence[str], body: bytes, fmt: CopyFormat) -> None:
     """Send one block of rows as one COPY; psycopg.Error when the server refuses it or is lost."""
-    names = sql.SQL(", ").join(sql.Identifier(column) for column in columns)
-    statement = sql.SQL(_COPY[fmt]).format(sql.Identifier(table), names)
-    with connection.cursor() as cursor, cursor.copy(statement) as copy:
+    copy_from = admin_catalogue("postgres")[f"copy_{fmt}"]  # which are the same for both
+    with connection.cursor() as cursor, cursor.copy(copy_from.named(table=table, columns=columns)) as copy:
         if fmt == "binary":
             copy.write(_BINARY_HEAD)
         copy.write(body)
@@ -89,9 +70,8 @@ def apply(connection: Connection, ddl: Ddl) -> None:
 
 def analyze(connection: Connection, table: str, dialect: Dialect) -> None:
     """Collect a table's statistics; on PostgreSQL also set its visibility map, without which no scan is index-only."""
-    command = "VACUUM (ANALYZE)" if dialect == "postgres" else "ANALYZE"
-    with explained(f"{command} of {table}"):
-        connection.execute(sql.SQL("{} {}").format(sql.SQL(command), sql.Identifier(table)))
+    with explained(f"ANALYZE of {table}"):
+        connection.execute(admin_catalogue(dialect)["analyze"].named(table=table))
 
 
 def set_sequence(connection: Connection, name: str, value: int, dialect: Dialect) -> None:
@@ -100,9 +80,10 @@ def set_sequence(connection: Connection, name: str, value: int, dialect: Dialect
     PostgreSQL's VACUUM marks no page as visible to all whose commits it does not know to be on disk.
     """
     with explained(f"sequence {name}"):
-        if dialect == "postgres":
-            connection.execute("SET synchronous_commit = on")
-        connection.execute("SELECT setval(%s, %s)", (name, value))
+        catalogue = admin_catalogue(dialect)
+        if "load_on_disk" in catalogue:
+            connection.execute(catalogue["load_on_disk"].sql)
+        connection.execute(catalogue["set_sequence"].sql, {"name": name, "value": value})
 
 
 def checksum(connection: Connection, table: str, statement: str) -> Checksum:

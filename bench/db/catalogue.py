@@ -1,7 +1,8 @@
 """The statement catalogue: every statement that is sent, by name, read from ``.sql`` files.
 
-An entry is a ``-- name:`` line, comment lines (``-- params: name type, …``, ``-- dialect: postgres``, the rest describes it)
-and one statement with ``%(name)s`` placeholders.  May import ``errors`` and ``bench.db.ddl``; sends nothing itself.
+An entry is a ``-- name:`` line, comment lines (``-- params: name type, …``, ``-- names: table, …``, ``-- dialect: postgres``,
+the rest describes it) and one statement with ``%(param)s`` for values and ``{name}`` for identifiers.  May import ``errors``,
+``bench.db.ddl`` and ``bench.db.placeholders``; sends nothing itself.
 """
 
 import importlib
@@ -9,13 +10,13 @@ import importlib.resources
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from decimal import Decimal
 from difflib import get_close_matches
 from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import get_args
 
 from bench.db.ddl import Dialect
+from bench.db.placeholders import TOKEN, placeholders_as_numbers, with_names
 from bench.errors import UsageError
 
 DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
@@ -23,20 +24,9 @@ DIALECTS: tuple[Dialect, ...] = get_args(Dialect)
 _NAME_LINE = re.compile(r"^--\s*name:(.*)$")
 _HEADER = re.compile(r"^--\s*([a-z]+):\s*(.*)$")
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
-_HEADER_KEYS = ("params", "dialect")
+_HEADER_KEYS = ("params", "names", "dialect")
 _COMMA = re.compile(r",(?![^()]*\))")
 """A comma outside parentheses: ``numeric(10,2)`` is one type."""
-
-# psycopg substitutes % everywhere, in literals and comments too, so each must be known for what it is.
-_TOKEN = re.compile(
-    r"""(?P<literal> [eE]'(?:[^'\\]|\\.|'')*' | '(?:[^']|'')*' | "(?:[^"]|"")*" | \$(?P<tag>\w*)\$.*?\$(?P=tag)\$ )
-      | (?P<comment> --[^\n]* | /\*.*?\*/ )
-      | %\((?P<name>\w+)\)s
-      | (?P<percent> %% )
-      | (?P<stray> %(?:\(\w*\)?)?\w? )
-      | (?P<end> ; )""",
-    re.VERBOSE | re.DOTALL,
-)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +39,7 @@ class Param:
 
 @dataclass(frozen=True, slots=True)
 class Statement:
-    """One named statement; ``sql`` has ``%(name)s`` placeholders, and ``dialect`` is None where it serves both databases."""
+    """One named statement; ``sql`` has ``%(param)s`` placeholders, and ``dialect`` is None where it serves both databases."""
 
     name: str
     sql: str
@@ -58,6 +48,12 @@ class Statement:
     dialect: Dialect | None
     origin: str
     line: int
+    names: tuple[str, ...] = ()
+    """The identifiers that its text leaves open; ``named`` fills them in."""
+
+    def named(self, **names: str | Sequence[str]) -> str:
+        """Return the statement with identifiers, quoted; KeyError when one is missing, what it does not name is left out."""
+        return with_names(self.sql, names)
 
     @property
     def numbered(self) -> str:
@@ -135,44 +131,6 @@ def read(paths: Iterable[Traversable]) -> tuple[Statement, ...]:
     return tuple(statements)
 
 
-def placeholders_as_numbers(sql: str, names: Sequence[str] = ()) -> str:
-    """Return ``sql`` with ``$1``, ``$2``… for its placeholders, in the order of ``names``, else of first appearance.
-
-    >>> placeholders_as_numbers("SELECT %(b)s, %(a)s, '10%%', ':%(a)s' WHERE %(b)s > 5 %% 2")
-    "SELECT $1, $2, '10%', ':%(a)s' WHERE $1 > 5 % 2"
-    """
-    numbers = {name: position for position, name in enumerate(names, 1)}
-
-    def replace(token: re.Match[str]) -> str:
-        if token["name"]:
-            return f"${numbers.setdefault(token['name'], len(numbers) + 1)}"
-        return token[0].replace("%%", "%")
-
-    return _TOKEN.sub(replace, sql)
-
-
-def with_literals(sql: str, values: Mapping[str, object]) -> str:
-    """Return ``sql`` with quoted literals for its placeholders, for a human to run; KeyError when a value is missing.
-
-    >>> with_literals("SELECT 5 %% %(n)s, %(name)s::TEXT, %(none)s", {"n": 2, "name": "O'Neil", "none": None})
-    "SELECT 5 % 2, 'O''Neil'::TEXT, NULL"
-    """
-
-    def replace(token: re.Match[str]) -> str:
-        return _literal(values[token["name"]]) if token["name"] else token[0].replace("%%", "%")
-
-    return _TOKEN.sub(replace, sql)
-
-
-def _literal(value: object) -> str:
-    if value is None:
-        return "NULL"
-    if isinstance(value, int | Decimal) and not isinstance(value, bool):
-        return str(value)
-    quoted = str(value).replace("'", "''")
-    return f"'{quoted}'"
-
-
 @dataclass(slots=True)
 class _Entry:
     """An entry as it stands in its file, with the faults found while it is read."""
@@ -228,12 +186,17 @@ def _statement(entry: _Entry) -> Statement | None:
     if not sql:
         entry.faults.append(f"'{entry.name}' has no statement")
     params = tuple(_params(entry, header["params"]))
+    names = tuple(name for line in header["names"] for name in re.split(r"[,\s]+", line) if name)
     entry.faults += [
-        f"'{key}:' is not a header (want params: or dialect:)" for key in header if key not in ("", *_HEADER_KEYS)
+        f"'{key}:' is not a header (want params:, names: or dialect:)"
+        for key in header
+        if key not in ("", *_HEADER_KEYS)
     ]
-    _compare(entry, params, sql)
+    tokens = list(TOKEN.finditer(sql))
+    _compare(entry, "parameter", [param.name for param in params], {token["name"] for token in tokens})
+    _compare(entry, "identifier", list(names), {token["identifier"] for token in tokens})
     dialect = _dialect(entry, header["dialect"])
-    return Statement(entry.name, sql, params, " ".join(header[""]), dialect, entry.file, entry.line)
+    return Statement(entry.name, sql, params, " ".join(header[""]), dialect, entry.file, entry.line, names)
 
 
 def _split(lines: list[str]) -> tuple[dict[str, list[str]], str]:
@@ -251,15 +214,15 @@ def _split(lines: list[str]) -> tuple[dict[str, list[str]], str]:
 
 def _body(entry: _Entry, text: str) -> str:
     """Return the statement without comments and its final semicolon, noting what psycopg or PREPARE would trip over."""
-    for token in _TOKEN.finditer(text):
+    for token in TOKEN.finditer(text):
         if token["stray"]:
             entry.faults.append(f"'{token['stray']}' is not a placeholder (want %(name)s, or %% for a percent sign)")
         if token["literal"] and re.search(r"%(?!%)", token[0].replace("%%", "")):
             entry.faults.append(f"a literal holds a lone % (write %%, and no placeholder inside a literal): {token[0]}")
-    bare = _TOKEN.sub(lambda token: "" if token["comment"] else token[0], text)
+    bare = TOKEN.sub(lambda token: "" if token["comment"] else token[0], text)
     lines = (line.rstrip() for line in bare.splitlines())
     sql = "\n".join(line for line in lines if line).removesuffix(";").rstrip()
-    if any(token["end"] for token in _TOKEN.finditer(sql)):
+    if any(token["end"] for token in TOKEN.finditer(sql)):
         entry.faults.append("an entry holds one statement, this has several")
     return sql
 
@@ -273,15 +236,14 @@ def _params(entry: _Entry, lines: list[str]) -> Iterator[Param]:
             yield Param(name, type_.strip())
 
 
-def _compare(entry: _Entry, params: tuple[Param, ...], sql: str) -> None:
-    declared = [param.name for param in params]
-    used = {token["name"] for token in _TOKEN.finditer(sql) if token["name"]}
+def _compare(entry: _Entry, what: str, declared: list[str], tokens: set[str | None]) -> None:
+    used = {name for name in tokens if name}
     entry.faults += [
-        f"parameter '{name}' is declared twice" for name in dict.fromkeys(declared) if declared.count(name) > 1
+        f"{what} '{name}' is declared twice" for name in dict.fromkeys(declared) if declared.count(name) > 1
     ]
-    entry.faults += [f"parameter '{name}' is used and not declared" for name in sorted(used - set(declared))]
+    entry.faults += [f"{what} '{name}' is used and not declared" for name in sorted(used - set(declared))]
     entry.faults += [
-        f"parameter '{name}' is declared and not used" for name in dict.fromkeys(declared) if name not in used
+        f"{what} '{name}' is declared and not used" for name in dict.fromkeys(declared) if name not in used
     ]
 
 

@@ -69,7 +69,7 @@ def _compare(table: str, column: Column, have: tuple[str, bool] | None, schema: 
         return
     type_name, nullable = have
     wanted = _normal(column.type)
-    # CockroachDB names array and text types in its own way; only PostgreSQL's names are compared letter by letter.
+    # CockroachDB names array and text types in its own way ([D:information-schema]); only PostgreSQL's are compared.
     if schema.dialect == "postgres" and type_name != wanted:
         yield f"{where} is {type_name}, not {wanted}"
     if nullable != column.is_nullable:

@@ -53,11 +53,12 @@ def open_or_explain(url: str, *, application: str = APPLICATION) -> Connection:
 
 def _unreadable(url: str, error: psycopg.Error) -> UsageError:
     if "@" not in url and "password" not in url.lower():
-        return UsageError(f"'{url}' is not a connection URL", cause=_first_line(error))
+        hint = "pass e.g. postgresql://shop@localhost:5432/shop"
+        return UsageError(f"'{url}' is not a connection URL", cause=_first_line(error), hint=hint)
     # What the driver says of it may quote the password.
     return UsageError(
         "the connection URL cannot be read",
-        hint="percent-encode special characters in the user and the password, e.g. %40 for @ and %25 for %",
+        hint="percent-encode special characters: %40 for @ and %25 for % in user and password, %3D for = in options",
     )
 
 
@@ -112,6 +113,11 @@ def place_of(url: str) -> str:
         return "the database"
     host, port = parts.get("host") or "localhost", parts.get("port") or "5432"
     return f"database '{parts.get('dbname') or 'postgres'}' on {host}:{port}"
+
+
+def database_of(url: str) -> str:
+    """Return the name of the database in a URL; ``shop`` where it names none."""
+    return str(conninfo_to_dict(url).get("dbname") or "shop")
 
 
 def with_database(url: str, name: str) -> str:

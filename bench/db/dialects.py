@@ -1,8 +1,10 @@
 """Where the two databases differ for a client: told apart at connect, asked for by name everywhere else."""
 
+import re
 from dataclasses import dataclass
 from typing import Protocol
 
+from bench.db.admin import admin_catalogue
 from bench.db.connection import Connection, value
 from bench.db.ddl import Dialect as DialectName
 from bench.errors import TargetError
@@ -27,8 +29,44 @@ class DialectBehaviour(Protocol):
         """Return the region of the node that answers, or None where the server has no regions."""
         ...
 
-    def refresh_view(self, name: str) -> str:
-        """Return the statement that refreshes a materialized view while readers go on."""
+    @property
+    def title(self) -> str:
+        """What people call the database."""
+        ...
+
+    @property
+    def variants(self) -> tuple[str, ...]:
+        """Its variants of the schema to check a server with, the one that needs most first."""
+        ...
+
+    @property
+    def has_regions(self) -> bool:
+        """Whether its nodes stand in regions, so that distance is real and a gateway can say where it is."""
+        ...
+
+    @property
+    def ddl_is_transactional(self) -> bool:
+        """Whether statements of a schema can be part of transactions, undone with them, and sent side by side."""
+        ...
+
+    @property
+    def analyzes_views(self) -> bool:
+        """Whether materialized views have statistics."""
+        ...
+
+    @property
+    def client_reads_files(self) -> bool:
+        """Whether files are loaded by a client that reads them, not by the server from where it can reach them."""
+        ...
+
+    @property
+    def live_audit_delay_s(self) -> float:
+        """How many seconds ago the audit beside a run reads."""
+        ...
+
+    @property
+    def live_audit_options(self) -> tuple[str, ...]:
+        """Settings of its session, as ``name=value``."""
         ...
 
 
@@ -37,6 +75,15 @@ class Postgres:
     """PostgreSQL 15 and later."""
 
     name: DialectName = "postgres"
+    title: str = "PostgreSQL"
+    variants: tuple[str, ...] = ("pg",)
+    has_regions: bool = False
+    ddl_is_transactional: bool = True
+    analyzes_views: bool = True
+    client_reads_files: bool = True
+    live_audit_delay_s: float = 0.0
+    # An audit beside the load may take long, and not several cores.
+    live_audit_options: tuple[str, ...] = ("max_parallel_workers_per_gather=0",)
 
     def version(self, connection: Connection) -> str:
         """Return e.g. ``18.6``; TargetError below 15."""
@@ -52,22 +99,29 @@ class Postgres:
         """Return None: a PostgreSQL server stands in one place."""
         return None
 
-    def refresh_view(self, name: str) -> str:
-        """CONCURRENTLY keeps readers going; it needs the view's unique index."""
-        return f"REFRESH MATERIALIZED VIEW CONCURRENTLY {name}"
-
 
 @dataclass(frozen=True, slots=True)
 class Cockroach:
     """CockroachDB 25.2 and later."""
 
     name: DialectName = "cockroach"
+    title: str = "CockroachDB"
+    variants: tuple[str, ...] = ("crdb_rbr", "crdb_single")
+    has_regions: bool = True
+    # A schema change is a job of its own: it commits the open transaction ([D:online-schema-changes]).
+    ddl_is_transactional: bool = False
+    # 42809 (cockroachdb/cockroach#78181).
+    analyzes_views: bool = False
+    # IMPORT INTO ([D:import-into]).
+    client_reads_files: bool = False
+    # ``begin_live_snapshot`` reads five seconds back; one more for what the clocks of its nodes may differ.
+    live_audit_delay_s: float = 6.0
+    live_audit_options: tuple[str, ...] = ()
 
     def version(self, connection: Connection) -> str:
         """Return e.g. ``v26.2.1``; TargetError below 25.2."""
-        text = connection.info.parameter_status("crdb_version") or ""
-        version = parse_cockroach_version(text)
-        if tuple(int(part) for part in version.lstrip("v").split(".")[:2]) < MINIMUM_COCKROACH:
+        version = parse_cockroach_version(connection.info.parameter_status("crdb_version") or "")
+        if release_of(version) < MINIMUM_COCKROACH:
             raise TargetError(
                 f"the server is CockroachDB {version}, too old for this schema",
                 hint="use CockroachDB 25.2 or later",
@@ -76,26 +130,43 @@ class Cockroach:
 
     def gateway_region(self, connection: Connection) -> str | None:
         """Return the gateway's region from its --locality ([D:multiregion-overview])."""
-        found = value(connection, "SELECT gateway_region()")
+        found = value(connection, admin_catalogue(self.name)["gateway_region"].sql)
         return str(found) if found else None
 
-    def refresh_view(self, name: str) -> str:
-        """Read as of a moment ago, so that the refresh does not push writers ([D:refresh], since v25.2)."""
-        return f"REFRESH MATERIALIZED VIEW {name} AS OF SYSTEM TIME follower_read_timestamp()"
+
+_VERSION = re.compile(r"\bv(\d+)\.(\d+)(?:\.\d+)*")
 
 
 def parse_cockroach_version(text: str) -> str:
-    """Return the version in CockroachDB's ``crdb_version`` parameter.
+    """Return the version in CockroachDB's ``crdb_version`` parameter, without what a test build adds; TargetError when none.
 
     >>> parse_cockroach_version("CockroachDB CCL v26.2.1 (x86_64-pc-linux-gnu, built 2026/05/04)")
     'v26.2.1'
     """
-    for word in text.split():
-        if word[:1] == "v" and word[1:2].isdigit():
-            return word.split("-")[0]
-    raise TargetError(f"cannot tell the server's version from '{text}'", hint="use CockroachDB 25.2 or later")
+    found = _VERSION.search(text)
+    if found is None:
+        raise TargetError(f"cannot tell the server's version from '{text}'", hint="use CockroachDB 25.2 or later")
+    return found[0]
+
+
+def release_of(version: str) -> tuple[int, int]:
+    """Return the year and number of a release.
+
+    >>> release_of("v26.2.1")
+    (26, 2)
+    """
+    year, number = version.lstrip("v").split(".")[:2]
+    return int(year), int(number)
+
+
+_DIALECTS: dict[DialectName, DialectBehaviour] = {"postgres": Postgres(), "cockroach": Cockroach()}
+
+
+def dialect_named(name: DialectName) -> DialectBehaviour:
+    """Return a dialect by its name in the catalogue."""
+    return _DIALECTS[name]
 
 
 def dialect_of(connection: Connection) -> DialectBehaviour:
     """Return the dialect that the server on the other end speaks; PostgreSQL never reports ``crdb_version``."""
-    return Cockroach() if connection.info.parameter_status("crdb_version") else Postgres()
+    return dialect_named("cockroach" if connection.info.parameter_status("crdb_version") else "postgres")

@@ -7,15 +7,16 @@ sees it, while writes go on to maintain it ([D:alter-index]).  What an index cos
 
 import re
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
-from psycopg import sql
-
-from bench.db.admin import Admin
+from bench.db.admin import Admin, admin_catalogue
 from bench.db.connection import Connection, DriverError
 from bench.db.ddl import Dialect
 from bench.errors import UsageError
 
+GENERIC_PLAN = "EXPLAIN (GENERIC_PLAN, FORMAT JSON)"
+"""What stands before a statement with open parameters to see PostgreSQL's plan for any values (16 and later)."""
+PlanForm = Literal["json", "text"]
 CANDIDATE_FORM = "CREATE INDEX name ON table (column, …) [INCLUDE (…)] [WHERE …]"
 _CANDIDATE = re.compile(
     r'create\s+index\s+("?)(?P<name>[a-z_]\w*)\1\s+on\s+("?)(?P<table>[a-z_]\w*)\3\s*[(\s]', re.IGNORECASE
@@ -67,6 +68,11 @@ class IndexLab(Protocol):
         ...
 
     @property
+    def plan_form(self) -> PlanForm:
+        """What the plans are written in."""
+        ...
+
+    @property
     def is_transactional(self) -> bool:
         """Whether an index can be hidden without anybody else noticing, and without leave to change the schema."""
         ...
@@ -98,11 +104,12 @@ class PostgresLab:
 
     explain: str = "EXPLAIN (FORMAT JSON)"
     analyze: str = "EXPLAIN (ANALYZE, BUFFERS, WAL, TIMING OFF, FORMAT JSON)"
+    plan_form: PlanForm = "json"
     is_transactional: bool = True
 
     def hide(self, connection: Connection, index: IndexFacts) -> None:
         """Drop it; undoing the savepoint brings it back as it was."""
-        connection.execute(_drop("postgres", index))
+        _on_index(connection, "postgres", "index_drop", index)
 
     def show(self, connection: Connection) -> None:
         """Nothing to do: it is there."""
@@ -115,7 +122,7 @@ class PostgresLab:
 
     def drop(self, connection: Connection, index: IndexFacts) -> None:
         """Drop it."""
-        connection.execute(_drop("postgres", index))
+        _on_index(connection, "postgres", "index_drop", index)
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +132,7 @@ class CockroachLab:
     admin: Admin
     explain: str = "EXPLAIN"
     analyze: str = "EXPLAIN ANALYZE"
+    plan_form: PlanForm = "text"
     is_transactional: bool = False
 
     def hide(self, connection: Connection, index: IndexFacts) -> None:  # noqa: ARG002
@@ -137,15 +145,15 @@ class CockroachLab:
 
     def set_apart(self, connection: Connection, index: IndexFacts) -> None:
         """Make it NOT VISIBLE: still maintained, but used by those sessions only that ask for it."""
-        connection.execute(_visibility(index, "NOT VISIBLE"))
+        _on_index(connection, "cockroach", "index_hide", index)
 
     def put_back(self, connection: Connection, index: IndexFacts) -> None:
         """Make it VISIBLE."""
-        connection.execute(_visibility(index, "VISIBLE"))
+        _on_index(connection, "cockroach", "index_show", index)
 
     def drop(self, connection: Connection, index: IndexFacts) -> None:
         """Drop it."""
-        connection.execute(_drop("cockroach", index))
+        _on_index(connection, "cockroach", "index_drop", index)
 
 
 def lab_of(admin: Admin, dialect: Dialect) -> IndexLab:
@@ -221,19 +229,8 @@ def restore(connection: Connection, definition: str) -> None:
 
 def drop_if_there(connection: Connection, dialect: Dialect, index: IndexFacts) -> None:
     """Drop an index unless it is gone already."""
-    connection.execute(_drop(dialect, index, "IF EXISTS "))
+    _on_index(connection, dialect, "index_drop_if_there", index)
 
 
-def _drop(dialect: Dialect, index: IndexFacts, condition: str = "") -> sql.Composed:
-    return sql.SQL("DROP INDEX {}{}").format(sql.SQL(condition), _named(dialect, index))
-
-
-def _visibility(index: IndexFacts, state: str) -> sql.Composed:
-    return sql.SQL("ALTER INDEX {} {}").format(_named("cockroach", index), sql.SQL(state))
-
-
-def _named(dialect: Dialect, index: IndexFacts) -> sql.Composable:
-    # CockroachDB's names of indexes are unique within their table only.
-    if dialect == "cockroach":
-        return sql.SQL("{}@{}").format(sql.Identifier(index.table), sql.Identifier(index.name))
-    return sql.Identifier(index.name)
+def _on_index(connection: Connection, dialect: Dialect, name: str, index: IndexFacts) -> None:
+    connection.execute(admin_catalogue(dialect)[name].named(table=index.table, index=index.name))

@@ -114,7 +114,7 @@ class Index:
     where: str = ""
     method: str = ""
     is_time_ordered: bool = False
-    """Led by a constant and a timestamp: one hot range on CockroachDB, hash-sharded where the variant allows."""
+    """Led by a constant and a timestamp: one hot range on CockroachDB, sharded where it may be ([D:hash-sharded-indexes])."""
     source: str = ""
 
 

@@ -1,7 +1,7 @@
 """The server's own counters, on connections that take no part in the load (docs/server.md)."""
 
 from collections import Counter as Tally
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -10,6 +10,7 @@ import psycopg
 from bench.db.catalogue import Catalogue
 from bench.db.connection import Connection, connect
 from bench.db.statement_names import StatementNames
+from bench.metrics.nodes import HOME, LEASE
 
 OBSERVER = "shopbench-observer"
 TIMEOUT_S = 5.0
@@ -24,6 +25,9 @@ _SOURCES = (
     ("lock", "counters_contention"),
     ("statement", "counters_app_statement"),
 )
+PLACEMENT = ((LEASE, "leaseholders"), (HOME, "row_homes"))
+"""Where the data is, for one look at the end of a run: too expensive for any other moment."""
+PLACEMENT_TIMEOUT_S = 60.0
 _STATEMENT_SOURCES = (("statement", "counters_statement"), ("database", "counters_statement_losses"))
 _SAMPLED = (("wait", "sampled_waits"), ("lock", "sampled_locks"))
 _NOT_ALLOWED = "42501"
@@ -96,6 +100,9 @@ class CounterReader:
     catalogue: Catalogue
     prefix: str = ""
     breathe: Callable[[], None] = lambda: None
+    sources: Sequence[tuple[str, str]] = _SOURCES
+    """Kinds of what is counted and the statements that read it."""
+    timeout_s: float = TIMEOUT_S
     notes: list[str] = field(default_factory=list)
     _names: StatementNames = field(init=False)
     _connection: Connection | None = None
@@ -111,7 +118,7 @@ class CounterReader:
     def read(self) -> list[Reading]:
         """Return every counter; raises psycopg.OperationalError when the server does not answer."""
         connection = self._connection or self._connect()
-        sources = [source for source in _SOURCES if source[1] in self.catalogue]
+        sources = [source for source in self.sources if source[1] in self.catalogue]
         if self._has_statements:
             sources += _STATEMENT_SOURCES
         sums: dict[tuple[str, str, str, str], float] = {}
@@ -136,10 +143,12 @@ class CounterReader:
             connection.close()
 
     def _connect(self) -> Connection:
-        options = [f"statement_timeout={int(TIMEOUT_S * 1000)}"]
+        options = [f"statement_timeout={int(self.timeout_s * 1000)}"]
         connection = self._connection = connect(self.url, application=OBSERVER, options=options)
         if not self._values:
             self._values = {"prefix": self.prefix, "since": self._rows(connection, "clock")[0][0]}
+        if self.sources is not _SOURCES:
+            return connection
         if "use_statement_statistics" in self.catalogue:
             self._has_statements = bool(self._rows(connection, "use_statement_statistics"))
             if not self._has_statements:

@@ -12,7 +12,6 @@ from functools import cache
 from time import perf_counter
 
 import psycopg
-from psycopg import sql
 
 from bench.db import bulk
 from bench.db.catalogue import Catalogue, read_package
@@ -80,7 +79,7 @@ class Probe:
         """Collect a table's statistics, and return the wall seconds."""
         with _explained(f"ANALYZE of {table}"):
             started = perf_counter()
-            self.connection.execute(sql.SQL("ANALYZE {}").format(sql.Identifier(table)))
+            self.connection.execute(_statements()["probe_analyze"].named(table=table))
             return perf_counter() - started
 
     def checksum(self, table: str) -> float:
@@ -107,9 +106,7 @@ class Probe:
         )
 
     def _used_pages(self, table: str) -> list[tuple[int, int]]:
-        # A row's place is (page, number).
-        query = sql.SQL("SELECT tableoid::BIGINT, max(ctid)::TEXT FROM {} GROUP BY 1").format(sql.Identifier(table))
-        found = self.connection.execute(query).fetchall()
+        found = self.connection.execute(_statements()["probe_used_pages"].named(table=table)).fetchall()
         return [(oid, int(place.strip("()").split(",")[0]) + 1) for oid, place in found]
 
     def wal_bytes(self) -> int:

@@ -76,7 +76,7 @@ class Rehearsal(Session):
     def execute(self, name: str, params: Params = None) -> Rows:
         """Show the statement to the visitor, then send it; outside a transaction it is one of its own."""
         if self.catalogue[name].sql.startswith("REFRESH"):
-            return []  # CockroachDB refuses it in a transaction, and no index of a table serves it
+            return []  # CockroachDB refuses it in a transaction ([LT:materialized_view]), and no index of a table serves it
         if self._state == "begun":
             self.visit(self, name, params)
             return self._send_named(name, params)

@@ -9,12 +9,12 @@ from collections.abc import Mapping, Sequence
 
 from psycopg import sql
 
-from bench.db.admin import CREATE_META, admin_catalogue
-from bench.db.catalogue import with_literals
+from bench.db.admin import admin_catalogue
 from bench.db.ddl import Ddl, Dialect
 from bench.db.model import Table
+from bench.db.placeholders import with_literals
 
-MAKE_MARK = CREATE_META.strip()
+MAKE_MARK = admin_catalogue("postgres")["meta_make"].sql  # which is the same for both
 PSQL_SETTINGS = (
     "SET client_min_messages = warning",
     # Other than in a load of ours, one connection does it all: the workers for an index are the server's to choose.
@@ -24,8 +24,7 @@ PSQL_SETTINGS = (
     "SET jit = off",
     "SET statement_timeout = 0",
 )
-COMMIT_ON_DISK = "SET synchronous_commit = on"
-"""Before VACUUM, which marks no page as visible to all whose commits it does not know to be on disk."""
+COMMIT_ON_DISK = admin_catalogue("postgres")["load_on_disk"].sql
 
 _COPY = r"\copy {} ({}) FROM {} WITH (FORMAT csv)"
 _IMPORT = "IMPORT INTO {} ({}) CSV DATA (\n  {}\n) WITH nullif = ''"
@@ -53,13 +52,12 @@ def import_files(table: str, columns: Sequence[str], urls: Sequence[str]) -> str
 
 def set_sequence(name: str, last: int) -> str:
     """Return the statement after which a sequence goes on after ``last``."""
-    return _text(sql.SQL("SELECT setval({}, {})").format(sql.Literal(name), sql.Literal(last)))
+    return with_literals(admin_catalogue("postgres")["set_sequence"].sql, {"name": name, "value": last})
 
 
 def analyze(name: str, dialect: Dialect) -> str:
     """Return the statement that collects statistics of a table or view, as ``bulk.analyze`` executes it."""
-    command = "VACUUM (ANALYZE)" if dialect == "postgres" else "ANALYZE"
-    return _text(sql.SQL("{} {}").format(sql.SQL(command), sql.Identifier(name)))
+    return admin_catalogue(dialect)["analyze"].named(table=name)
 
 
 def notes(values: Mapping[str, str], dialect: Dialect) -> list[str]:

@@ -129,7 +129,9 @@ class Session:
         if self._wire is not None and not self._wire.is_usable:
             self.drop()
         state, self._state = self._state, "none"
-        if state != "begun":
+        # A COMMIT that was refused has ended the transaction on both databases (pkg/sql/conn_fsm.go), and to ROLLBACK without
+        # one CockroachDB answers with an error ([LT:txn]), PostgreSQL with a warning.
+        if state != "begun" or self._wire is None or self._wire.is_idle:
             return
         at = self.current
         try:

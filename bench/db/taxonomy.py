@@ -1,8 +1,8 @@
 """What a server's refusal means: SQLSTATE and message → reason and action.  Pure; knows no driver.
 
 CockroachDB reports every retryable conflict as 40001 and says which kind in the message ([D:transaction-retry-error-
-reference] in docs/cockroachdb.md); PostgreSQL says it by SQLSTATE.  Reasons are the server's own words, so that they can be
-looked up.
+reference]); what is ambiguous is in [D:common-errors].  PostgreSQL says it by SQLSTATE.  Reasons are the server's own words,
+so that they can be looked up.
 """
 
 import re
@@ -25,11 +25,15 @@ class Refusal:
 # Keys of the rows follow in the message, and may hold anything: the first word counts.
 _COCKROACH_REASON = re.compile(
     r"ABORT_REASON_[A-Z_]+|RETRY_[A-Z_]+|ReadWithinUncertaintyIntervalError|WriteTooOldError"
+    r"|ExclusionViolationError|write exclusion on key"
     r"|transaction deadline exceeded|read committed retry limit exceeded|injected|force_retry"
 )
 _COCKROACH_WORDS = {
     "ReadWithinUncertaintyIntervalError": "READ_WITHIN_UNCERTAINTY",
     "WriteTooOldError": "RETRY_WRITE_TOO_OLD",
+    # Locks that were lost and written over meanwhile; metric txn.restarts.exclusionviolation.
+    "ExclusionViolationError": "EXCLUSION_VIOLATION",
+    "write exclusion on key": "EXCLUSION_VIOLATION",
     "transaction deadline exceeded": "RETRY_COMMIT_DEADLINE_EXCEEDED",
     "read committed retry limit exceeded": "READ_COMMITTED_RETRY_LIMIT",
     "injected": "INJECTED",
@@ -53,9 +57,10 @@ _BY_STATE: dict[str, Refusal] = {
     "42501": Refusal("insufficient_privilege", "fail"),
     # A body went on after a statement had failed: ours to mend, nothing to repeat.
     "25P02": Refusal("in_failed_sql_transaction", "fail"),
-    # CockroachDB: the transaction was committed, a schema change in it was not.
+    # CockroachDB: the transaction was committed, a schema change in it was not ([D:online-schema-changes]).
     "XXA00": Refusal("schema_change_not_atomic", "fail"),
-    # CockroachDB without a licence: five transactions at a time, so every figure would be of the throttle (docs).
+    # CockroachDB without a licence: five transactions at a time ([SRC:pkg/server/license/enforcer.go]), so every
+    # figure would be of the throttle.
     "XXC02": Refusal("license_throttled", "invalidate"),
 }
 
@@ -78,7 +83,8 @@ def classify(sqlstate: str | None, message: str, *, at_commit: bool) -> Refusal:
     if sqlstate == "40001":
         return Refusal(_serialization_reason(message), "retry")
     if sqlstate in (None, "57P01"):
-        # CockroachDB's draining nodes refuse new connections with 57P01, too; nothing was begun on them.
+        # CockroachDB's draining nodes refuse new connections with 57P01, too ([SRC:pkg/sql/pgwire/server.go]); nothing was
+        # begun on them.
         sqlstate = next((state for words, state in _AT_CONNECT if words.search(message)), sqlstate)
     known = _BY_STATE.get(sqlstate or "")
     lost = sqlstate is None or sqlstate.startswith("08")

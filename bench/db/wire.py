@@ -32,6 +32,7 @@ _FINE = (_TUPLES, _OK, _EMPTY)
 _ERROR, _SYNC = int(pq.ExecStatus.FATAL_ERROR), int(pq.ExecStatus.PIPELINE_SYNC)
 _ABORTED = int(pq.ExecStatus.PIPELINE_ABORTED)
 _CONNECTED, _IN_ERROR = int(pq.ConnStatus.OK), int(pq.TransactionStatus.INERROR)
+_NO_TRANSACTION = int(pq.TransactionStatus.IDLE)
 _NAME_BYTES = 63
 """What PostgreSQL keeps of a name (NAMEDATALEN - 1)."""
 _LOST = "the connection is lost"
@@ -126,6 +127,11 @@ class Wire:
     def is_in_error(self) -> bool:
         """Whether the server waits for ROLLBACK: it would answer COMMIT by rolling back, without an error."""
         return bool(self._pg.transaction_status == _IN_ERROR)
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no transaction is open."""
+        return bool(self._pg.transaction_status == _NO_TRANSACTION)
 
     def close(self) -> None:
         """Close the connection, also in the middle of an exchange."""

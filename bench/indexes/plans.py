@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from bench.db.ddl import Dialect
+from bench.db.indexing import PlanForm
 
 _SCANS = ("Scan", "Seek")
 _COCKROACH_TABLE = re.compile(r"table: (?:\w+\.)*(\w+)@([\w.]+)")
@@ -33,9 +33,9 @@ class Plan:
     wal_bytes: int | None = None
 
 
-def read_plan(dialect: Dialect, rows: Sequence[Sequence[Any]], parts: Mapping[str, str]) -> Plan:
+def read_plan(form: PlanForm, rows: Sequence[Sequence[Any]], parts: Mapping[str, str]) -> Plan:
     """Return the plan in the rows of an EXPLAIN; ``parts`` gives the whole index of each partition's."""
-    if dialect == "cockroach":
+    if form == "text":
         return _cockroach([str(row[0]) for row in rows])
     found: Any = rows[0][0]
     document = json.loads(found) if isinstance(found, str) else found

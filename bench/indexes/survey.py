@@ -8,11 +8,10 @@ from typing import Any, NamedTuple
 from bench.db.catalogue import Catalogue, Statement
 from bench.db.connection import Connection, DriverError, rows
 from bench.db.ddl import Dialect
-from bench.db.indexing import IndexLab
+from bench.db.indexing import GENERIC_PLAN, IndexLab
 from bench.db.rehearsal import Params, Rehearsal, Visit
 from bench.indexes.plans import Plan, read_plan
 
-GENERIC = "EXPLAIN (GENERIC_PLAN, FORMAT JSON)"
 PLANS_PER_REGION = 3
 """Plans asked for by statement and region: values differ, and with them the plans."""
 
@@ -128,12 +127,12 @@ class Survey:
                 self.unplayed[statement.name] = self._generic(connection, statement)
 
     def _generic(self, connection: Connection, statement: Statement) -> frozenset[str]:
-        text: Any = f"{GENERIC} {statement.numbered}"
+        text: Any = f"{GENERIC_PLAN} {statement.numbered}"
         try:
             with connection.transaction(force_rollback=True):
-                plain = read_plan(self.dialect, rows(connection, text), self.parts)
+                plain = read_plan(self.lab.plan_form, rows(connection, text), self.parts)
                 connection.execute(self.catalogue["prefer_indexes"].sql)
-                return plain.indexes | read_plan(self.dialect, rows(connection, text), self.parts).sought
+                return plain.indexes | read_plan(self.lab.plan_form, rows(connection, text), self.parts).sought
         except DriverError:
             return frozenset()  # of servers before 16, and of parameters whose types the text does not tell
 
@@ -148,4 +147,4 @@ class Survey:
             self.refused[name] += 1
 
     def _plan(self, session: Rehearsal, name: str, params: Params) -> Plan:
-        return read_plan(self.dialect, session.explained(self.lab.explain, name, params), self.parts)
+        return read_plan(self.lab.plan_form, session.explained(self.lab.explain, name, params), self.parts)

@@ -55,7 +55,7 @@ class Bench:
         counts = "updates_so_far" in self.catalogue
         with session.savepoint("trial"):
             before = self._updates(session) if counts else (0, 0)
-            plan = read_plan(self.dialect, session.explained(self.lab.analyze, name, params), self.parts)
+            plan = read_plan(self.lab.plan_form, session.explained(self.lab.analyze, name, params), self.parts)
             after = self._updates(session) if counts else (0, 0)
         updated, hot = after[0] - before[0], after[1] - before[1]
         return Look(plan, hot / updated if updated else None)

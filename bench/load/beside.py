@@ -12,7 +12,7 @@ from typing import Protocol
 import gevent
 
 from bench.db.connection import DriverError
-from bench.db.observe import TIMEOUT_S, CounterReader, Reading
+from bench.db.observe import TIMEOUT_S, Reading
 from bench.metrics.frame import Counter, Event
 from bench.metrics.recorder import Recorder
 from bench.units import NS_PER_S
@@ -38,6 +38,24 @@ class Companion(Protocol):
         ...
 
 
+class Reader(Protocol):
+    """Reads counters; ``notes`` is what there is to say about what could not be read, and is emptied by who tells it."""
+
+    notes: list[str]
+
+    def read(self) -> list[Reading]:
+        """Return what is counted now."""
+        ...
+
+    def has_open_sessions(self) -> bool:
+        """Whether sessions are open that have not handed in their counters yet."""
+        ...
+
+    def close(self) -> None:
+        """Close what is open; the next reading opens it anew."""
+        ...
+
+
 @dataclass(slots=True)
 class CounterWatch:
     """Reads the server's counters at the start and at the end of each phase.
@@ -46,9 +64,10 @@ class CounterWatch:
     the whole run's.  ``phases`` are names and ends in seconds; ``sampled`` returns what was sampled once a second.
     """
 
-    reader: CounterReader
+    reader: Reader
     phases: Sequence[tuple[str, float]]
     sampled: Callable[[], Iterable[Reading]] = lambda: ()
+    timeout_s: float = TIMEOUT_S
     recorder: Recorder | None = None
     _origin_ns: int = 0
 
@@ -68,8 +87,7 @@ class CounterWatch:
         """Read for the phase that the run ended in, once the sessions have handed in what they counted."""
         with gevent.Timeout(_CLOSED_WITHIN_S, False):
             self._await_closed()
-        name = next((name for name, ends_s in self.phases if elapsed_s < ends_s), self.phases[-1][0])
-        self._read(name)
+        self._read(_phase_at(self.phases, elapsed_s))
         self.reader.close()
 
     def _await_closed(self) -> None:
@@ -84,23 +102,63 @@ class CounterWatch:
 
     def _read(self, moment: str) -> None:
         assert self.recorder is not None
-        readings: list[Reading] = []
-        gap = ""
-        try:
-            with gevent.Timeout(TIMEOUT_S):
-                readings = self.reader.read()
-        except gevent.Timeout:
-            gap = f"no answer within {TIMEOUT_S:g} s"
-        except DriverError as error:
-            gap = (str(error).splitlines() or [type(error).__name__])[0]
+        readings = _read_within(self.reader, self.timeout_s)
         elapsed_s = self._elapsed_s()
-        for note in self.reader.notes:
-            self.recorder.event(Event(elapsed_s, "counters", note))
-        self.reader.notes.clear()
-        if gap:
+        _tell_notes(self.reader, self.recorder, elapsed_s)
+        if isinstance(readings, str):
             self.reader.close()
             at = "at the start" if moment == START else f"at the end of {moment}"
-            self.recorder.event(Event(elapsed_s, "counters_missing", f"the server's counters {at}: {gap}"))
+            self.recorder.event(Event(elapsed_s, "counters_missing", f"the server's counters {at}: {readings}"))
             return
         readings += self.sampled()
         self.recorder.counters(Counter(moment, elapsed_s, *reading) for reading in readings)
+
+
+@dataclass(slots=True)
+class LastLook:
+    """Reads once, when the last user has gone: what is too expensive while the load goes on."""
+
+    reader: Reader
+    phases: Sequence[tuple[str, float]]
+    timeout_s: float
+    recorder: Recorder | None = None
+
+    def begin(self, recorder: Recorder) -> None:
+        """Take note of where to record."""
+        self.recorder = recorder
+
+    def run(self, origin_ns: int) -> None:
+        """Nothing is done while the load goes on."""
+
+    def end(self, elapsed_s: float) -> None:
+        """Read; a server that does not answer leaves an event."""
+        assert self.recorder is not None
+        readings = _read_within(self.reader, self.timeout_s)
+        self.reader.close()
+        _tell_notes(self.reader, self.recorder, elapsed_s)
+        if isinstance(readings, str):
+            self.recorder.event(Event(elapsed_s, "counters_missing", f"where the data is: {readings}"))
+            return
+        moment = _phase_at(self.phases, elapsed_s)
+        self.recorder.counters(Counter(moment, elapsed_s, *reading) for reading in readings)
+
+
+def _phase_at(phases: Sequence[tuple[str, float]], elapsed_s: float) -> str:
+    return next((name for name, ends_s in phases if elapsed_s < ends_s), phases[-1][0])
+
+
+def _read_within(reader: Reader, timeout_s: float) -> list[Reading] | str:
+    """Return the readings, or why there are none."""
+    try:
+        with gevent.Timeout(timeout_s):
+            return reader.read()
+    except gevent.Timeout:
+        return f"no answer within {timeout_s:g} s"
+    except DriverError as error:
+        return (str(error).splitlines() or [type(error).__name__])[0]
+
+
+def _tell_notes(reader: Reader, recorder: Recorder, elapsed_s: float) -> None:
+    for note in reader.notes:
+        recorder.event(Event(elapsed_s, "counters", note))
+    reader.notes.clear()

@@ -10,6 +10,11 @@ from bench.scenario.model import Scenario
 from bench.target.base import Target
 
 
+def application_name(run_id: str, region: str) -> str:
+    """Return the name that a region's sessions go by at the server; on CockroachDB the phase follows."""
+    return f"shopbench/{run_id}/{region}"
+
+
 def gateway_connector(
     target: Target, region: str, scenario: Scenario, run_id: str, turn: int = 0
 ) -> Callable[[], Connection]:
@@ -18,11 +23,12 @@ def gateway_connector(
     options = [f"statement_timeout={int(scenario.statement_timeout * 1000)}"]
     if scenario.isolation:
         options.append(f"default_transaction_isolation={scenario.isolation}")
+    application = application_name(run_id, region)
     start = turn % len(urls)
     in_turn = cycle((*urls[start:], *urls[:start]))
 
     def connector() -> Connection:
-        connection = connect(next(in_turn), application=f"shopbench/{run_id}/{region}", options=options)
+        connection = connect(next(in_turn), application=application, options=options)
         if target.checks_gateway:
             _check_gateway(connection, region)
         return connection

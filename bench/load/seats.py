@@ -15,9 +15,9 @@ import gevent
 from bench.db.retry import RetryPolicy
 from bench.db.session import Effects, Session
 from bench.load import locust
-from bench.load.gateways import gateway_connector
+from bench.load.gateways import application_name, gateway_connector
 from bench.load.plan import Plan
-from bench.load.user import Equipment, ShopUser, Source
+from bench.load.user import NAME_SESSION, Equipment, ShopUser, Source
 from bench.metrics.recorder import Recorder
 
 USER_CLASS = "Shopper"
@@ -92,6 +92,7 @@ class Seats:
             origin_ns=self.origin_ns,
             failed=self.failed,
             connected=self._user_connected,
+            application=application_name(self.plan.run_id, region) if NAME_SESSION in self.plan.catalogue else "",
         )
 
     def _session(self, region: str, user: ShopUser) -> Session:

@@ -5,12 +5,14 @@ A workload subclasses ``ShopUser``, names its ``sessions`` and runs each busines
 
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from random import Random
 from typing import Any, ClassVar, NamedTuple, Protocol
 
 import gevent
 
+from bench.db.connection import DriverError
 from bench.db.retry import Done, Retrier, RetryPolicy, Transaction
 from bench.db.session import CONNECT, Effects, Session
 from bench.load import locust
@@ -26,6 +28,9 @@ from bench.metrics.frame import (
 )
 from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, TransactionLabel
 from bench.units import NS_PER_MS, NS_PER_S
+
+NAME_SESSION = "name_session"
+"""The statement that names a session after its phase; a dialect without it has no use for the name."""
 
 
 class Arrival(NamedTuple):
@@ -81,6 +86,8 @@ class Equipment:
     origin_ns: int = 0
     failed: Callable[[BaseException], None] = field(default=lambda _: None)
     connected: Callable[[], None] = field(default=lambda: None)
+    application: str = ""
+    """How sessions name themselves where the server keeps its statistics by that name; empty where it does not."""
 
 
 class ShopUser(locust.User):
@@ -109,6 +116,7 @@ class ShopUser(locust.User):
         self.state = kit.state
         self._transaction = ""
         self._phase = 0
+        self._named_phase = -1
         self._lag_ns = 0
         self._dispatch_ns = 0
         self._due_ns = 0
@@ -170,7 +178,17 @@ class ShopUser(locust.User):
             self.equipment.failed(error)
             raise locust.exception.StopUser from error
 
+    def _name_phase(self, phase: int) -> None:
+        """Have the server's statistics tell phases apart; the first session of a phase waits for it, as part of its lag."""
+        self._named_phase, self._phase = phase, phase
+        self._transaction = ""
+        self._own_labels = self._labels.setdefault("", {})
+        with suppress(DriverError):
+            self.session.execute(NAME_SESSION, {"name": f"{self.equipment.application}/{self.equipment.phases[phase]}"})
+
     def _play(self, arrival: Arrival) -> None:
+        if self.equipment.application and arrival.phase != self._named_phase:
+            self._name_phase(arrival.phase)
         started = time.perf_counter_ns()
         self._phase = arrival.phase
         self._due_ns = arrival.due_ns

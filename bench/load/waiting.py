@@ -12,7 +12,9 @@ from gevent.pool import Group
 from psycopg import errors as driver_errors
 
 from bench.db import wire
+from bench.db.admin import admin_catalogue
 from bench.db.connection import Connection, rows
+from bench.db.dialects import dialect_of
 from bench.errors import NotValidError
 
 _READ, _WRITE = 1, 2
@@ -71,10 +73,11 @@ def prove_concurrency(connector: Callable[[], Connection]) -> float:
     """Return the seconds that ten concurrent sleeps of 0.1 s took; NotValidError when they ran one after another."""
     connections = [connector() for _ in range(PROBES)]
     try:
+        nap = admin_catalogue(dialect_of(connections[0]).name)["nap"].sql
         started = time.perf_counter()
         group = Group()
         for connection in connections:
-            group.spawn(rows, connection, "SELECT pg_sleep(0.1)")
+            group.spawn(rows, connection, nap)
         group.join(raise_error=True)
         took = time.perf_counter() - started
     finally:

@@ -123,8 +123,9 @@ class Contender:
 class Counter:
     """One of the server's cumulative counters at a moment: ``start`` of the run, or the end of the phase of that name.
 
-    ``kind`` says what ``name`` names (``statement``, ``index``, ``table``, ``database``, ``wait``, ``lock``); ``region`` is
-    that of the node that was asked, empty for a server that stands in one place.
+    ``kind`` says what ``name`` names (``statement``, ``index``, ``table``, ``database``, ``wait``, ``lock``, ``node``);
+    ``region`` is that of the node that was asked, empty for a server that stands in one place.  Kinds of what is a level and
+    does not count up are in ``bench.metrics.nodes``.
     """
 
     moment: str

@@ -98,6 +98,15 @@ def find_run(runs_dir: Path, ref: str) -> Path:
     if (as_path / STORE_NAME).is_file():
         return as_path
     runs = list_runs(runs_dir)
+    if as_path.is_dir() and ref != "last" and not any(run.name.startswith(ref) for run in runs):
+        inside = list_runs(as_path)
+        hint = f"it holds {len(inside)} of them: pass '{inside[-1]}'" if inside else "list the runs with: bench runs"
+        raise UsageError(f"'{ref}' is not the folder of a run (no {STORE_NAME} in it)", hint=hint)
+    if not runs_dir.is_dir():
+        raise UsageError(
+            f"no run '{ref}': there is no folder '{runs_dir}'",
+            hint="name the folder that holds the runs, or start one with: bench run flash-sale",
+        )
     if not runs:
         raise UsageError(f"no run '{ref}': '{runs_dir}' holds no runs", hint="start one with: bench run flash-sale")
     if ref == "last":

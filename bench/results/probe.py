@@ -130,11 +130,12 @@ def _add(sums: list[int], elapsed_s: float, count: int, part: Window) -> None:
 def read_little(run: Run) -> LittleRow:
     """Return Little's law over the whole of a run, from its empty beginning to its empty end."""
     query = "SELECT response FROM transactions WHERE name LIKE 'session:%'"
-    total_ns = sum(Histogram.from_bytes(packed).sum_ns for (packed,) in run.rows(query))
+    times = [Histogram.from_bytes(packed) for (packed,) in run.rows(query)]
     inside: dict[float, int] = {}
     for elapsed_s, cell in run.generator:
         inside[elapsed_s] = inside.get(elapsed_s, 0) + cell.busy + cell.queued
-    return little(total_ns / 1e9, sorted(inside.items()))
+    total_ns, sessions = sum(part.sum_ns for part in times), sum(part.count for part in times)
+    return little(total_ns / 1e9, sessions, sorted(inside.items()))
 
 
 @dataclass(frozen=True, slots=True)

@@ -43,4 +43,3 @@ class StatementSums:
     def _fold(self) -> None:
         self._pools.add(self._waiting)
         self._waiting = []
-

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationInfo, model_validator
 
+from bench.scenario.distances import parse_round_trips
 from bench.scenario.objectives import Sentence
 from bench.scenario.traces import TOTAL, Trace, parse_trace
 from bench.scenario.values import (
@@ -35,18 +36,32 @@ class _Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+def _text_of(file: str, info: ValidationInfo) -> str:
+    if not info.context or "read" not in info.context:
+        raise ValueError(f"'{file}' cannot be read from here")
+    try:
+        text: str = info.context["read"](file)
+    except OSError as error:
+        raise ValueError(f"cannot read '{file}': {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"'{file}' is not UTF-8 text") from None
+    return text
+
+
 def _trace(value: Any, info: ValidationInfo) -> Any:
+    return parse_trace(_text_of(value, info), value) if isinstance(value, str) else value
+
+
+def _distances(value: Any, info: ValidationInfo) -> Any:
+    """Return the round trips from the first region, where a file of them all is named."""
     if not isinstance(value, str):
         return value
-    if not info.context or "read" not in info.context:
-        raise ValueError(f"'{value}' cannot be read from here")
-    try:
-        text: str = info.context["read"](value)
-    except OSError as error:
-        raise ValueError(f"cannot read '{value}': {error.strerror}") from None
-    except UnicodeDecodeError:
-        raise ValueError(f"'{value}' is not UTF-8 text") from None
-    return parse_trace(text, value)
+    found = parse_round_trips(_text_of(value, info), value)
+    regions = [region.name for region in info.data.get("regions", ())]
+    for region in regions:
+        if region not in found:
+            raise ValueError(f"'{value}' has no region '{region}'")
+    return {region: found[regions[0]][region] for region in regions}
 
 
 class Phase(_Strict):
@@ -183,8 +198,8 @@ class Scenario(_Strict):
     think: Think = "exponential"
     """Closed model: how think times are distributed."""
     regions: tuple[Region, ...] = tuple(Region(name=name) for name in DEFAULT_REGIONS)
-    distance_ms: dict[str, float] = Field(default_factory=dict)
-    """Round-trip time to the server's region, for targets where distance is emulated."""
+    distance_ms: Annotated[dict[str, float], BeforeValidator(_distances)] = Field(default_factory=dict)
+    """Round-trip time to the server's region, for targets where distance is emulated; in a file, a matrix's file."""
     isolation: Isolation | None = None
     """None leaves the server's default."""
     statement_timeout: Duration = 15.0

@@ -60,6 +60,10 @@ class Probe:
         """All regions together."""
         return self.regions[0]
 
+    def of(self, region: str | None) -> RegionResult:
+        """Return what one region did; None is all of them."""
+        return next(row for row in self.regions if row.region == region)
+
 
 @dataclass(frozen=True, slots=True)
 class RegionLimit:
@@ -100,6 +104,8 @@ class Made:
     took_s: float
     is_fresh: bool
     """Whether every probe began from a fresh copy of the seeded data."""
+    workers: int = 1
+    """Processes that put the load on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,8 +126,16 @@ class Capacity:
 
     @property
     def knee(self) -> Knee:
-        """The limit of all regions together."""
-        return self.limits[0].knee
+        """The limit for what the objective is about: one region, or all of them together."""
+        return next(limit.knee for limit in self.limits if limit.region == self.objective.region)
+
+    @property
+    def weakest(self) -> RegionLimit | None:
+        """The region that clearly breaks the objective below the limit of all together; None where none does."""
+        if self.objective.region is not None or self.knee.low is None:
+            return None
+        below = [limit for limit in self.limits[1:] if limit.knee.high is not None and limit.knee.high < self.knee.low]
+        return min(below, key=lambda limit: limit.knee.high or 0.0, default=None)
 
     @property
     def recommended(self) -> float | None:
@@ -160,10 +174,12 @@ def answer(question: Question, probes: Sequence[Probe], *, is_finished: bool, gr
     """Return what the probes say together."""
     allowed = question.objective.over_share
     places: list[str | None] = [None, *(question.shares if len(question.shares) > 1 else ())]
-    found = tuple(
-        RegionLimit(place, 1.0 if place is None else question.shares[place], find_knee(trials(probes, place), allowed))
+    found = {
+        place: RegionLimit(
+            place, 1.0 if place is None else question.shares[place], find_knee(trials(probes, place), allowed)
+        )
         for place in places
-    )
+    }
     orders, sessions = sum(p.orders for p in probes), sum(p.sessions for p in probes)
     each = orders / sessions if orders and sessions else None
     held, broke = _sides(probes)
@@ -171,11 +187,11 @@ def answer(question: Question, probes: Sequence[Probe], *, is_finished: bool, gr
     return Capacity(
         question.objective,
         tuple(probes),
-        found,
+        tuple(found.values()),
         spoilt_from(probes),
         limits(broke.signs, held.signs if held else None) if broke else (),
         fit_usl([(p.concurrency, p.answered_per_s) for p in probes if _says(p) and p.concurrency and p.answered_per_s]),
-        size(wanted, each, found[0].knee, _service_s(held)) if wanted and each else None,
+        size(wanted, each, found[question.objective.region].knee, _service_s(held)) if wanted and each else None,
         each,
         tuple(_replays(probes)),
         is_finished,

@@ -4,8 +4,10 @@ from collections.abc import Iterator
 
 from bench.stats.capacity import Capacity, Made, RegionLimit
 from bench.stats.knee import Knee
+from bench.stats.limits import MACHINE_SHARE
 from bench.stats.sizing import Sizing
 from bench.stats.verdict import plural
+from bench.stats.waits import POOL_OF
 from bench.units import format_duration, format_share
 
 _SAID = {
@@ -20,17 +22,18 @@ def headline(found: Capacity) -> str:
     """Return the answer in one sentence that needs no other."""
     knee, objective = found.knee, found.objective.describe()
     orders = _orders(found, knee.low)
+    unit = "sessions/s of all regions" if found.objective.region else "sessions/s"
     if knee.low is None and knee.high is None:
         return f"The limit was not found: no probe says clearly at which rate {objective} holds."
     if knee.low is None:
-        return f"Below {rate(knee.high)} sessions/s at most: {objective} held at no rate that was probed."
+        return f"Below {rate(knee.high)} {unit} at most: no rate that was probed shows clearly that {objective} holds."
     if knee.high is None:
         why = ""
         if found.ceiling:
             why = f"; from {rate(found.ceiling)} on the generator, not the server, was the limit"
-        return f"At least {rate(knee.low)} sessions/s{orders} with {objective}{why}."
+        return f"At least {rate(knee.low)} {unit}{orders} with {objective}{why}."
     return (
-        f"{rate(knee.low)} sessions/s{orders} with {objective}; the limit is between {rate(knee.low)} and "
+        f"{rate(knee.low)} {unit}{orders} with {objective}; the limit is between {rate(knee.low)} and "
         f"{rate(knee.high)} (95 % interval)."
     )
 
@@ -101,22 +104,61 @@ def replay_sentences(found: Capacity) -> Iterator[str]:
         yield f"The objective {replay.what}, {rate(replay.rate)} sessions/s: {result}."
 
 
-def _region(limit: RegionLimit) -> str:
+def own(limit: RegionLimit) -> Knee:
+    """Return a region's limit in its own sessions per second."""
     ends = (limit.knee.low, limit.knee.estimate, limit.knee.high)
-    own = Knee(*(None if end is None else end * limit.share for end in ends))
-    if own.low is None and own.high is None:
-        return f"  {limit.region}: not found"
-    return f"  {limit.region}: {interval(own)} of its own sessions/s (all regions: {interval(limit.knee)})"
+    return Knee(*(None if end is None else end * limit.share for end in ends))
+
+
+def _region(limit: RegionLimit) -> str:
+    name = limit.region or "all regions"
+    if limit.knee.low is None and limit.knee.high is None:
+        return f"  {name}: not found"
+    part = "" if limit.region is None else f" ({interval(own(limit))} of its own)"
+    return f"  {name}: {interval(limit.knee)} sessions/s{part}"
+
+
+def weakest_sentence(found: Capacity) -> Iterator[str]:
+    """Yield what the whole hides: a region where the objective holds up to a lower rate only."""
+    limit = found.weakest
+    if limit is not None:
+        yield (
+            f"Not in every region: in {limit.region} by itself the limit is {interval(limit.knee)} sessions/s of all "
+            f"regions; {format_share(limit.share)} of the sessions are its own."
+        )
+
+
+def advice(found: Capacity, made: Made) -> Iterator[str]:
+    """Yield what to do where the generator, not the server, ended the search."""
+    if found.ceiling is None or found.knee.high is not None:
+        return
+    spoilt = [probe.signs for probe in found.probes if probe.verdict == "generator"]
+    reasons = [reason for signs in spoilt for reason in signs.generator]
+    cores = plural(made.cores, "core")
+    apart = "give the server a machine of its own (--url)" if made.is_fresh else "use a generator with more cores"
+    if reasons and all(POOL_OF in reason for reason in reasons):
+        todo = f"hold more users, --users {2 * max(signs.users for signs in spoilt)}"
+    elif any((signs.machine_cpu or 0.0) >= MACHINE_SHARE for signs in spoilt):
+        todo = f"{apart}; the {cores} of this machine were busy, so more workers would not help"
+    elif made.workers >= made.cores:
+        todo = f"{apart}; {plural(made.workers, 'worker')} put the load on already, on {cores}"
+    else:
+        todo = f"put the load on from more processes, --workers {made.workers + 1}{f', or {apart}' if made.is_fresh else ''}"
+    yield f"To go higher: {todo}.{f' Seen there: {reasons[0]}.' if reasons else ''}"
 
 
 def lines(found: Capacity, made: Made) -> Iterator[str]:
     """Yield the answer for a terminal."""
     yield headline(found)
+    yield from advice(found, made)
+    yield from weakest_sentence(found)
     if not found.is_finished:
         yield "The search was not finished: a larger --max-time narrows the interval."
     if found.sizing:
         yield sizing_sentence(found.sizing)
-    yield from map(_region, found.limits[1:])
+    if len(found.limits) > 1:
+        yield "limit by region, 95 % interval, in sessions/s of all regions:"
+        yield from map(_region, found.limits)
     for limit in found.limited_by:
         yield f"limited by {limit.what}: {limit.evidence}"
     yield from replay_sentences(found)

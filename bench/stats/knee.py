@@ -117,6 +117,9 @@ def _interval(grid: Floats, weight: Floats, rates: Floats) -> Knee:
         # Beyond the highest rate that was tried only the prior speaks, and it must not raise the lower end.
         known = grid <= rates.max()
         [low] = _quantiles(grid[known], weight[known], (tail,))
+    elif low < rates.min():
+        # Nor may it lower the upper end, beyond the lowest rate that was tried.
+        high = max(high, float(rates.min()))
     return Knee(
         low if low >= rates.min() else None,
         middle if rates.min() <= middle <= rates.max() else None,

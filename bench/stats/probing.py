@@ -47,7 +47,7 @@ class Objective:
 
     ``percent`` of the requests are to be faster than ``limit_ms``, counting those without an answer as slower; at least
     ``answered_share`` of the sessions offered are to be answered as fast as they come, none dropped, and at most
-    ``failed_share`` of the requests may fail.  ``transaction`` names the one it is about; None means all of them.
+    ``failed_share`` of the requests may fail.  ``transaction`` and ``region`` name what it is about; None means all of them.
     """
 
     limit_ms: float
@@ -55,6 +55,7 @@ class Objective:
     transaction: str | None = None
     answered_share: float = 0.98
     failed_share: float = 0.001
+    region: str | None = None
 
     @property
     def over_share(self) -> float:
@@ -64,7 +65,8 @@ class Objective:
     def describe(self) -> str:
         """Return the objective in words."""
         who = self.transaction or "all transactions"
-        return f"{who} response p{self.percent:g} < {format_ms(self.limit_ms)}"
+        where = f" in {self.region}" if self.region else ""
+        return f"{who}{where} response p{self.percent:g} < {format_ms(self.limit_ms)}"
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -2,15 +2,18 @@
 
 from collections import Counter as Tally
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.metrics.frame import Counter, RetryCell, StatementCell
+from bench.metrics.nodes import AUTO_RETRIES, COUNTERS, HEALTH, HOME, LEASE, NODE, RESTARTS, NodeMetric
 
-KINDS = ("statement", "index", "table", "database", "wait", "lock")
+KINDS = ("statement", "index", "table", "database", "wait", "lock", NODE)
+LEVELS = frozenset({HEALTH, LEASE, HOME})
+"""Kinds of what is read as it stands: it does not count up, so it has no difference."""
 _WEIGHT = {"statement": "exec_ms", "index": "scans", "table": "seq_tup_read", "wait": "samples", "lock": "samples"}
 """By which of its counters a kind is ranked; the sum of all of them where it has no such one."""
-_KEPT = {"statement": 30, "index": 30, "table": 20, "database": 20, "wait": 12, "lock": 12}
+_KEPT = {"statement": 30, "index": 30, "table": 20, "database": 20, "wait": 12, "lock": 12, NODE: 64}
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +35,8 @@ def served_rows(counters: Sequence[Counter]) -> tuple[ServedRow, ...]:
     """
     moments: dict[str, dict[tuple[str, str, str, str], float]] = {}
     for counter in sorted(counters, key=lambda counter: counter.elapsed_s):
+        if counter.kind in LEVELS:
+            continue
         label = (counter.kind, counter.region, counter.name, counter.metric)
         moments.setdefault(counter.moment, {})[label] = counter.value
     rows: list[ServedRow] = []
@@ -79,6 +84,86 @@ class CrossCheck:
     server: int
     client: int
     note: str
+
+
+@dataclass(frozen=True, slots=True)
+class RetriesBeside:
+    """What was done again for one region over the whole run, by whom.
+
+    ``client``: attempts that ended without a commit and that the client saw; ``statements``: executions that the server
+    retried by itself, from its statistics of the run's statements; ``by_server`` and ``restarts``: what the region's nodes
+    counted, for all their clients: automatic retries of transactions and statements, and restarts of transactions for any
+    reason.  None where it was not counted.
+    """
+
+    region: str
+    client: int
+    statements: int | None
+    by_server: int | None
+    restarts: int | None
+
+
+def retries_beside(rows: Sequence[ServedRow], refused: Mapping[str, int]) -> tuple[RetriesBeside, ...]:
+    """Return a row for each region of which the server counted retries; ``refused`` is what the client saw, by region."""
+    by_region: defaultdict[str, Tally[str]] = defaultdict(Tally)
+    seen: set[tuple[str, str]] = set()
+    for row in rows:
+        for what, value in _retried(row):
+            by_region[row.region][what] += value
+        if row.region:
+            seen.add((row.region, row.kind))
+
+    def count(region: str, kind: str, what: str) -> int | None:
+        return by_region[region][what] if (region, kind) in seen else None
+
+    regions = [region for region in refused if (region, NODE) in seen or (region, "statement") in seen]
+    return tuple(
+        RetriesBeside(
+            region,
+            refused[region],
+            count(region, "statement", "statements"),
+            count(region, NODE, "by_server"),
+            count(region, NODE, "restarts"),
+        )
+        for region in regions
+    )
+
+
+def _retried(row: ServedRow) -> Iterator[tuple[str, int]]:
+    if row.kind == "statement":
+        yield "statements", round(row.values.get("retries", 0.0))
+    elif row.kind == NODE:
+        yield "by_server", round(sum(row.values.get(name, 0.0) for name in AUTO_RETRIES))
+        yield "restarts", round(sum(row.values.get(name, 0.0) for name in RESTARTS))
+
+
+@dataclass(frozen=True, slots=True)
+class NodeRow:
+    """One metric of the nodes in one phase: by how much it grew, by region, in the metric's unit."""
+
+    phase: str
+    metric: NodeMetric
+    by_region: Mapping[str, float]
+
+
+def node_rows(rows: Sequence[ServedRow]) -> tuple[NodeRow, ...]:
+    """Return what the nodes counted, summed over each region's nodes; metrics that did not move are left out."""
+    sums: defaultdict[tuple[str, str], Tally[str]] = defaultdict(Tally)
+    for row in rows:
+        if row.kind == NODE:
+            for name, value in row.values.items():
+                sums[row.phase, name][row.region] += value  # type: ignore[assignment]  # bytes and times are no integers
+    heard: defaultdict[str, dict[str, None]] = defaultdict(dict)
+    for row in rows:
+        if row.kind == NODE:
+            heard[row.phase][row.region] = None
+    # A region that was heard of and is not among a metric's sums counted none of it.
+    return tuple(
+        NodeRow(phase, metric, {region: sums[phase, metric.name][region] / metric.divisor for region in regions})
+        for phase, regions in heard.items()
+        for metric in COUNTERS
+        if (phase, metric.name) in sums
+    )
 
 
 _DEADLOCK = "deadlock_detected"

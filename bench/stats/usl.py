@@ -23,6 +23,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy.optimize import nnls
 
+from bench.stats.verdict import plural
+
 Floats = npt.NDArray[np.float64]
 
 LEAST_POINTS = 6
@@ -71,7 +73,7 @@ def fit_usl(points: list[tuple[float, float]]) -> Usl:
     kept = tuple(sorted((float(n), float(x)) for n, x in points if n > 0 and x > 0))
     n, x = (np.array(column) for column in zip(*kept)) if kept else (np.empty(0), np.empty(0))
     if len(np.unique(n)) < LEAST_POINTS:
-        return Usl(kept, f"{len(np.unique(n))} levels of concurrency were measured, and {LEAST_POINTS} are needed")
+        return Usl(kept, f"{plural(len(np.unique(n)), 'level')} of concurrency measured, and {LEAST_POINTS} are needed")
     best = _fit(n, x)
     residuals = x / throughput(n, *best) - 1
     drawn, studentized = _bootstrap(n, best, residuals)

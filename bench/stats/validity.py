@@ -1,20 +1,22 @@
 """Was the generator fit to measure?  Pure: numpy and the metrics only, no I/O.
 
-The verdict is about the instrument, never about the target: a slow database is a result, a late generator is not.
+The verdict is about the instrument, never about the target: a slow database is a result, a late generator is not.  One
+thing of the target counts: a cluster whose ranges lack replicas is not the one that was to be measured.
 ``Evidence`` takes one frame after another and does not grow with the run; ``judge`` turns it into a ``Validity``.
 """
 
+import math
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal
 
-import numpy as np
-
 from bench.metrics.frame import ArrivalCell, Frame, GeneratorCell
 from bench.metrics.histogram import Histogram
+from bench.stats.node_health import RangeHealth
 from bench.stats.phases import Phase, is_measured, measured_names
 from bench.stats.waits import FrameClock, PoolWaits
-from bench.units import NS_PER_S, format_ms
+from bench.units import format_ms
 
 ENDINGS = frozenset({"interrupted", "target_lost", "crashed"})
 """Kinds of the event that tells that a run stopped short of its schedule."""
@@ -62,13 +64,16 @@ class Validity:
     reasons: tuple[str, ...] = ()
 
 
+_PARTS = 10_000
+
+
 @dataclass(slots=True)
 class Process:
     """What one process of the generator has shown of itself; of constant size."""
 
-    cpu: Histogram = field(default_factory=Histogram.empty)
-    """CPU shares, in billionths; likewise ``starved``."""
-    starved: Histogram = field(default_factory=Histogram.empty)
+    cpu: Counter[int] = field(default_factory=Counter)
+    """Seconds by their CPU share, in ten-thousandths; likewise ``starved``."""
+    starved: Counter[int] = field(default_factory=Counter)
     stall_ms: float = 0.0
     stall_at_s: float | None = None
     gc_ms: float = 0.0
@@ -78,19 +83,20 @@ class Process:
         """Add the state in the frame that ended at ``elapsed_s``."""
         self.seconds += 1
         self.gc_ms += cell.gc_ms
-        self.cpu = Histogram.merge([self.cpu, _share(cell.cpu_share)])
-        self.starved = Histogram.merge([self.starved, _share(cell.starved_ms / 1000)])
+        self.cpu[round(cell.cpu_share * _PARTS)] += 1
+        self.starved[round(cell.starved_ms / 1000 * _PARTS)] += 1
         if cell.stall_ms > self.stall_ms:
             self.stall_ms, self.stall_at_s = cell.stall_ms, elapsed_s
 
 
-def _share(share: float) -> Histogram:
-    return Histogram.of(np.array([round(share * NS_PER_S)], np.int64))
-
-
-def _p95(histogram: Histogram) -> float | None:
-    value = histogram.percentile_ns(95)
-    return None if value is None else value / NS_PER_S
+def _p95(shares: Counter[int]) -> float | None:
+    """Return the 95th percentile (nearest rank) of the shares."""
+    rank, seen = math.ceil(0.95 * shares.total()), 0
+    for share in sorted(shares):
+        seen += shares[share]
+        if seen >= rank:
+            return share / _PARTS
+    return None
 
 
 @dataclass(slots=True)
@@ -113,6 +119,7 @@ class Evidence:
     """By worker; under an empty name where there is one process."""
     frames: FrameClock = field(default_factory=FrameClock)
     pools: PoolWaits = field(default_factory=PoolWaits)
+    ranges: RangeHealth = field(default_factory=RangeHealth)
     faults: list[str] = field(default_factory=list)
 
     def add_frame(self, frame: Frame) -> None:
@@ -123,6 +130,7 @@ class Evidence:
         self.frames.add(frame.number, frame.elapsed_s, frame.unix_s)
         self.add_arrivals(frame.elapsed_s, frame.arrivals)
         self.pools.add(frame.arrivals, frame.transactions, measured_names(self.phases))
+        self.ranges.add(frame.counters)
         if frame.generator is not None:
             self.add_generator(frame.elapsed_s, frame.generator)
 
@@ -187,6 +195,7 @@ def judge(evidence: Evidence) -> Validity:
     for worker, process in sorted(evidence.processes.items()):
         faults += ((verdict, f"{f'worker {worker}: ' if worker else ''}{text}") for verdict, text in _process(process))
     faults += [*_clock(evidence.frames), *(("DEGRADED", text) for text in evidence.pools.faults())]
+    faults += [("DEGRADED", text) for text in evidence.ranges.faults()]
     faults.sort(key=lambda fault: fault[0] != "INVALID")
     reasons = tuple(reason for _, reason in faults)
     return Validity(faults[0][0] if faults else "VALID", reasons)

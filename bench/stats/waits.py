@@ -21,6 +21,8 @@ POOL_WAIT_MS = 50.0
 """A second whose median arrival waited as long for a user has a queue; one below a tenth of it has none."""
 POOL_FAST_RATIO = 1.25
 """Sessions up to a quarter slower than without a queue are as fast as ever."""
+POOL_OF = "the pool of users of"
+"""How the sentence about a pool begins."""
 _LEAST_SESSIONS = 30
 
 
@@ -92,7 +94,7 @@ class PoolWaits:
             if ratios and max(ratios) <= POOL_FAST_RATIO:
                 waited = format_ms(region.waited.histogram().percentile_ms(50))
                 yield (
-                    f"the pool of users of {name} was too small: arrivals waited {waited} (median) for a free user while "
+                    f"{POOL_OF} {name} was too small: arrivals waited {waited} (median) for a free user while "
                     "sessions took no longer than without a queue"
                 )
 

@@ -23,6 +23,8 @@ class Target:
     """Emulated round trip by region; empty where distance is real."""
     is_alive: Callable[[], bool] = field(default=lambda: True)
     """False once the server is known to be gone for good."""
+    metrics: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """By region, where its nodes export their metrics (``http://host:8080``); empty where they are not read."""
     checks_gateway: bool = False
     """Whether each connection must answer from its own region."""
 

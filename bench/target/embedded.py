@@ -18,7 +18,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Literal, Self
 from urllib.parse import quote
 
 from bench.errors import TargetError
@@ -27,6 +27,7 @@ from bench.target.binaries import Binaries, find_binaries, run_initdb
 from bench.target.home import Account, Slot, claim_slot, prepare_home, server_account
 from bench.target.supervisor import children, is_alive
 
+EMBEDDED_DIALECT: Literal["postgres"] = "postgres"
 _HOST = "127.0.0.1"
 _USER = "postgres"
 _PORT_ATTEMPTS = 5

@@ -12,12 +12,12 @@ from common import cpu_s
 
 from bench.audit.live import LiveAudit
 from bench.cli.auditing import snapshot_executor
-from bench.cli.live_audit import ONE_CORE
 from bench.cli.options import TargetOptions, parse_target
 from bench.cli.preparing import open_target
 from bench.data.spec import SeedSpec
 from bench.db.catalogue import Catalogue, read_package
 from bench.db.connection import connect
+from bench.db.dialects import Postgres
 
 REGIONS = ("us-east", "us-west", "eu-west", "asia-pac")
 
@@ -32,7 +32,7 @@ def main() -> None:
     catalogue = Catalogue.load([read_package(package, "sql") for package in ("bench.db", "bench.audit")], "postgres")
     with (
         open_target(options, SeedSpec(given.scale, 1, date.today().replace(day=1), REGIONS), None, {}) as prepared,
-        connect(prepared.target.admin_url, options=ONE_CORE) as connection,
+        connect(prepared.target.admin_url, options=Postgres().live_audit_options) as connection,
     ):
         pid = connection.info.backend_pid
         for _ in range(given.rounds):

@@ -7,13 +7,14 @@ import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from bench.reports.summary_json import render_json
 from click.testing import CliRunner
 
-from bench.cli.runs import command
+from bench.cli.runs import command, text_lines
 from bench.errors import UsageError
 from bench.results import listing
 from bench.results.listing import RunLine, run_lines
@@ -195,7 +196,7 @@ def printed(*arguments: str | Path) -> str:
 
 
 def test_the_list_as_text(bench: Bench, runs: Path) -> None:
-    done = bench("runs", "--out", str(runs), TZ="Asia/Tokyo")
+    done = bench("runs", "--out", str(runs), TZ="Asia/Tokyo", COLUMNS="200")
     assert (done.returncode, done.stderr) == (0, "")
     head, *rows = done.stdout.splitlines()
     assert head.split() == [
@@ -208,8 +209,29 @@ def test_the_list_as_text(bench: Bench, runs: Path) -> None:
     assert " 1 wrong " in by_name["wrong"]
     assert " VALID interrupted " in by_name["stopped"]
     assert " killed " in by_name["killed"]
-    assert by_name["garbage"].endswith("cannot be read: file is not a database")
+    assert by_name["garbage"].split(maxsplit=1)[1] == "'run.sqlite' cannot be read: file is not a database"
     assert by_name["killed"].split()[6:11] == ["-"] * 5
+
+
+@pytest.mark.parametrize(
+    ("columns", "head"),
+    [
+        (120, ["run", "target", "verdict", "offered/s", "answered/s", "p99", "retries", "audit", "size"]),
+        (63, ["run", "verdict", "answered/s", "p99"]),
+        (20, ["run", "verdict", "p99"]),
+    ],
+)
+def test_a_narrow_terminal_gets_fewer_columns(columns: int, head: list[str]) -> None:
+    sound = RunLine(
+        "20261101-120000-flash-sale-ab12", "runs/x", 13_600_000, "2026-11-01T12:00:00Z", "flash-sale", "embedded", "pg",
+        status="complete", verdict="DEGRADED", offered_per_s=1234.5, answered_per_s=1200.1, p99_response_ms=1234.5,
+        p99_response_at_least=True, retries=12_345, wrong=0,
+    )  # fmt: skip
+    damaged = replace(sound, fault="'runs/x/run.sqlite' cannot be read: file is not a database")
+    lines = list(text_lines([sound, damaged], columns))
+    assert lines[0].split() == head
+    assert lines[2] == f"{sound.id}  'run.sqlite' cannot be read: file is not a database"
+    assert columns == 20 or max(map(len, lines[:2])) <= columns
 
 
 def test_filters(runs: Path) -> None:

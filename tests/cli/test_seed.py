@@ -126,6 +126,7 @@ def test_an_empty_mark_is_that_of_a_load_that_was_killed_at_once(bench: Bench, f
     assert table_of(bench("seed", "--url", fresh_database, *TINY, "--resume", "--only", "coupons"))["coupons"][0] == 20
 
 
+@pytest.mark.slow
 def test_a_schema_of_the_role_does_not_hide_public(bench: Bench, fresh_database: str):
     """The default search path begins with a schema of the role's name, where there is one."""
     with psycopg.connect(fresh_database) as connection:
@@ -217,6 +218,7 @@ def test_a_line_an_interval_in_a_pipe(monkeypatch: pytest.MonkeyPatch, capsys: p
     assert not console.is_terminal()
 
 
+@pytest.mark.slow
 def test_too_little_disk_is_said_before_anything_starts(bench: Bench, tmp_path: Path):
     """Terabytes: no machine that runs this has as much."""
     huge = ("--scale", "1000", "--as-of", "2026-11-01")

@@ -12,14 +12,18 @@ import shutil
 import subprocess
 from datetime import date
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from bench.data.blocks import DataSet
 from bench.data.files import FilesOptions, schemas_for, write_files
 from bench.data.spec import SeedSpec
-from bench.db.catalogue import read, read_package
+from bench.db import session
+from bench.db.catalogue import Statement, read, read_package
 from bench.db.ddl import load_schema, source
+from bench.db.indexing import CockroachLab
+from bench.db.placeholders import placeholders_as_numbers, with_names
 
 pytestmark = pytest.mark.slow
 
@@ -64,6 +68,12 @@ def refused(answers: list[dict]) -> list[str]:
     return [f"{a['origin']} {a['name']}: {a['error']}" for a in answers if not a["ok"]]
 
 
+def as_sent(statement: Statement) -> str:
+    """A statement with a name for each identifier that it leaves open, and several where there may be several."""
+    named = {name: ["a", "select"] if name.endswith("s") else 'odd "name"' for name in statement.names}
+    return placeholders_as_numbers(with_names(statement.sql, named), [param.name for param in statement.params])
+
+
 def cockroach_variants() -> list[str]:
     return [name for name, info in source().VARIANTS.items() if info.dialect == "cockroach"]
 
@@ -79,7 +89,7 @@ def test_every_statement_of_the_schema_parses(parser, variant, regions):
     entries = [(variant, f"{ddl.kind} {ddl.name}", ddl.sql) for ddl in schema.statements]
     entries += [(variant, f"drop {number}", sql) for number, sql in enumerate(schema.drops)]
     entries += [(variant, f"checksum of {table}", sql) for table, sql in schema.checksums]
-    entries.append((variant, "database", schema.database.format(name="shop")))
+    entries.append((variant, "database", with_names(schema.database, {"name": "shop"})))
     assert len(entries) > 80
     assert refused(parse(parser, entries)) == []
 
@@ -89,8 +99,24 @@ def test_every_statement_of_the_catalogue_parses(parser, package, folder):
     path = read_package(package, folder)
     if not path.is_dir():
         pytest.skip(f"{package} has no statements")
-    entries = [(s.place, s.name, s.numbered) for s in read([path]) if s.serves("cockroach")]
+    entries = [(s.place, s.name, as_sent(s)) for s in read([path]) if s.serves("cockroach")]
     assert refused(parse(parser, entries)) == []
+
+
+def test_what_the_protocol_and_the_driver_send_parses(parser):
+    """Words of ours that are in no file, those that psycopg sends for us, and what stands before a statement."""
+    ours = [session.BEGIN, session.COMMIT, session.ROLLBACK]
+    # psycopg's transaction() and its prepared statements (psycopg/transaction.py, psycopg/_preparing.py).
+    drivers = ["BEGIN", 'SAVEPOINT "_pg3_1"', 'RELEASE "_pg3_1"', 'ROLLBACK TO "_pg3_1"', "DEALLOCATE ALL", "COMMIT"]
+    nowhere: Any = None
+    lab = CockroachLab(nowhere)
+    prefixes = [lab.explain, lab.analyze]
+    statements = [s for s in read([read_package("bench.workloads", "sql")]) if s.serves("cockroach")]
+    plain = [s for s in statements if not s.sql.startswith("REFRESH")]
+    explained = [(f"{prefix} {s.name}", f"{prefix} {s.numbered}") for prefix in prefixes for s in plain]
+    entries = [("protocol", text, text) for text in (*ours, *drivers)]
+    assert refused(parse(parser, entries + [("explained", *pair) for pair in explained])) == []
+    assert len(explained) > 100
 
 
 @pytest.mark.parametrize("folder", sorted(EXAMPLES.glob("*/sql")), ids=lambda folder: folder.parent.name)

@@ -14,23 +14,9 @@ import psycopg
 import pytest
 
 from bench.data.blocks import DataSet
+from bench.data.columns import BigInt, Bool, Column, Json, Money, Null, Text, TextArray, Time, Uuid
 from bench.data.counter import Ints
-from bench.data.encode import (
-    BigInt,
-    Bool,
-    Column,
-    Json,
-    Money,
-    Null,
-    Text,
-    TextArray,
-    Time,
-    Uuid,
-    _binary,
-    _by_shape,
-    _text,
-    encode,
-)
+from bench.data.encode import _binary, _by_shape, _text, encode
 from bench.data.vocabulary import Digits, Format, Vocabulary
 from bench.db.bulk import copy_block
 
@@ -193,7 +179,7 @@ def test_rows_are_encoded_alone_as_together(fmt: str):
     assert b"".join(alone) == encode(columns, 40, fmt)
 
 
-@pytest.mark.parametrize("fmt", ["binary", "text", "csv"])
+@pytest.mark.parametrize("fmt", ["binary", *(pytest.param(name, marks=pytest.mark.slow) for name in ("text", "csv"))])
 def test_rows_of_few_shapes_are_encoded_alone_as_together(fmt: str):
     """Rows that are alike in their lengths are painted apart from the others, and the rare ones with a mask."""
 

@@ -96,6 +96,7 @@ def kill_the_loader(url: str, units: int) -> None:
     assert refused.returncode == 3, "a load that did not finish was taken for a finished one"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("units", [60])
 def test_a_killed_loader_is_resumed(fresh_database: str, expected: dict[str, tuple[int, str]], units: int):
     kill_the_loader(fresh_database, units)
@@ -121,14 +122,10 @@ def test_ten_random_points(fresh_database: str, expected: dict[str, tuple[int, s
 @pytest.mark.slow
 @pytest.mark.parametrize("units", [5, 40, 70, 110])
 def test_a_killed_server_is_started_again_and_the_load_resumed(
-    tmp_path_factory: pytest.TempPathFactory, expected: dict[str, tuple[int, str]], units: int
+    own_home: Path, expected: dict[str, tuple[int, str]], units: int
 ):
     """With the settings of a durable server: what a commit has promised is there after a crash."""
-    home = tmp_path_factory.mktemp("server")
-    for folder in (home, *home.parents):
-        if folder != Path("/"):
-            folder.chmod(folder.stat().st_mode | 0o055)
-    with EmbeddedServer.start(home, ServerOptions({"jit": "off"})) as server:
+    with EmbeddedServer.start(own_home, ServerOptions({"jit": "off"})) as server:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE shop")
         with seeding(BENCH_URL=server.url("shop")) as process:
@@ -137,7 +134,7 @@ def test_a_killed_server_is_started_again_and_the_load_resumed(
             _, said = process.communicate(timeout=60)
         assert process.returncode == 3
         assert "--resume" in said
-    with EmbeddedServer.start(home, ServerOptions({"jit": "off"})) as server:
+    with EmbeddedServer.start(own_home, ServerOptions({"jit": "off"})) as server:
         done = resumed(server.url("shop"))
         assert done.returncode == 0, done.stderr
         assert checksums(server.url("shop")) == expected

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.db.catalogue import Catalogue, Param, placeholders_as_numbers, read, read_package, with_literals
+from bench.db.catalogue import Catalogue, Param, read, read_package
+from bench.db.placeholders import placeholders_as_numbers, with_literals, with_names
 from bench.errors import UsageError
 
 RESERVE = """\
@@ -132,8 +133,8 @@ def test_every_fault_is_named_with_its_file_and_line(tmp_path):
         ("SELECT %(a)", "'%(a)' is not a placeholder (want %(name)s, or %% for a percent sign)"),
         ("SELECT 'a%'", "a literal holds a lone % (write %%, and no placeholder inside a literal): 'a%'"),
         ("SELECT '%(a)s'", "a literal holds a lone % (write %%, and no placeholder inside a literal): '%(a)s'"),
-        ("-- dialects: postgres\nSELECT 1", "'dialects:' is not a header (want params: or dialect:)"),
-        ("-- param: a bigint\nSELECT 1", "'param:' is not a header (want params: or dialect:)"),
+        ("-- dialects: postgres\nSELECT 1", "'dialects:' is not a header (want params:, names: or dialect:)"),
+        ("-- param: a bigint\nSELECT 1", "'param:' is not a header (want params:, names: or dialect:)"),
         ("-- params: a bigint\nSELECT 1", "parameter 'a' is declared and not used"),
     ],
 )
@@ -191,3 +192,26 @@ def test_literals_are_quoted_for_a_human_to_run():
     assert with_literals(sql, values) == "SELECT 1.50, 'O''Hara %', NULL, 'True', '%(s)' WHERE 5 % 2 = 1"
     with pytest.raises(KeyError):
         with_literals("SELECT %(missing)s", values)
+
+
+def test_identifiers_are_named_apart_from_values(tmp_path):
+    write(
+        tmp_path,
+        "-- name: s\n-- names: table, columns\n-- params: n bigint\n"
+        "SELECT {columns}, '{table}', '{}' FROM {table} WHERE 5 = %(n)s;\n",
+    )
+    statement = Catalogue.load([tmp_path], "postgres")["s"]
+    assert statement.names == ("table", "columns")
+    assert statement.named(table='a"b', columns=("c", "d")) == (
+        'SELECT "c", "d", \'{table}\', \'{}\' FROM "a""b" WHERE 5 = %(n)s'
+    )
+    with pytest.raises(KeyError):
+        with_names("SELECT {missing}", {})
+
+
+def test_identifiers_must_be_declared_and_used(tmp_path):
+    write(tmp_path, "-- name: s\n-- names: table, other\nSELECT 1 FROM {table}, {third};\n")
+    assert faults(tmp_path) == [
+        "stock.sql:1: identifier 'third' is used and not declared",
+        "stock.sql:1: identifier 'other' is declared and not used",
+    ]

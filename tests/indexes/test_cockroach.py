@@ -19,7 +19,7 @@ class Wire:
         self.sent: list[str] = []
 
     def execute(self, statement: Any) -> None:
-        self.sent.append(statement if isinstance(statement, str) else statement.as_string(None))
+        self.sent.append(statement)
 
 
 def sent_to_cockroach() -> list[str]:

@@ -23,7 +23,7 @@ isolation level: serializable
 
 
 def test_a_plan_of_cockroachdb():
-    plan = read_plan("cockroach", [(line,) for line in COCKROACH], {})
+    plan = read_plan("text", [(line,) for line in COCKROACH], {})
     assert plan.indexes == {"orders_pkey", "idx_orders_user_created"}
     assert (plan.rows, plan.read_bytes, plan.blocks) == (1302, 10.5 * 1024, None)
     assert plan.text == "limit > index join > scan (orders@orders_pkey, orders@idx_orders_user_created)"
@@ -51,7 +51,7 @@ def test_a_plan_of_postgresql():
         },
         "Plans": [scan, ordered],
     }
-    plan = read_plan("postgres", [([{"Plan": top}],)], {"t_east_x_idx": "t_x"})
+    plan = read_plan("json", [([{"Plan": top}],)], {"t_east_x_idx": "t_x"})
     assert plan.indexes == {"t_x", "u_y"}
     assert plan.sought == {"t_x"}
     assert plan.text == "Nested Loop (Index Scan t_east by t_x; Index Only Scan u by u_y)"
@@ -59,4 +59,4 @@ def test_a_plan_of_postgresql():
 
 
 def test_what_has_no_plan():
-    assert read_plan("postgres", [('["Utility Statement"]',)], {}).indexes == set()
+    assert read_plan("json", [('["Utility Statement"]',)], {}).indexes == set()

@@ -110,6 +110,7 @@ def test_two_runs_beside_each_other_do_not_meet(start: Start) -> None:
     assert len(urls) == 2
 
 
+@pytest.mark.slow
 def test_sessions_cut_off_at_the_end_are_counted(start: Start, steady: str) -> None:
     """The server stands still until the drain is over: what was in flight is unfinished, not gone."""
     path = Path(steady)
@@ -132,6 +133,7 @@ def test_sessions_cut_off_at_the_end_are_counted(start: Start, steady: str) -> N
         assert sum(c.dropped for c in run.arrivals) > 20
 
 
+@pytest.mark.slow
 def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
     bench: Bench, fresh_database: str, steady: str, tmp_path: Path
 ) -> None:

@@ -103,6 +103,7 @@ def test_what_was_sold_is_what_was_offered_less_what_is_left(
         assert len(run.findings) >= 12
 
 
+@pytest.mark.slow
 def test_a_second_run_begins_with_the_same_data_and_reuses_it(
     start: Start, bench: Bench, finished: tuple["subprocess.CompletedProcess[str]", Path]
 ) -> None:
@@ -128,6 +129,7 @@ def test_a_second_run_begins_with_the_same_data_and_reuses_it(
     )
 
 
+@pytest.mark.slow
 def test_naive_oversells_and_is_caught_with_the_orders(start: Start) -> None:
     play = start(
         "flash-sale",
@@ -203,6 +205,7 @@ rate = { browse = "1/s" }
 """
 
 
+@pytest.mark.slow
 def test_a_closed_model_keeps_to_its_phases(start: Start, tmp_path: Path) -> None:
     (tmp_path / "closed.toml").write_text(CLOSED)
     play = start("closed.toml", "--no-distance")

@@ -1,17 +1,21 @@
-"""The page in a real Chromium: as wide as a desktop and as a phone, by day, by night and on paper."""
+"""The pages in a real Chromium: as wide as a desktop and as a phone, by day, by night and on paper."""
 
 import os
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
 import pytest
+from bench.reports.capacity import write_capacity
 from bench.reports.write import write_reports
 
 from tests.reports.browser import browser, find_browser
+from tests.reports.searched import LADDER, MADE, answered
 from tests.results.synthetic import BROKEN, PASSED, write_run
 
 WIDTHS = {"desktop": 1280, "phone": 390}
 SCHEMES = ("light", "dark")
+NAMES = ("report", "capacity")
 
 # Texts of the page, HTML and SVG, against the nearest opaque ground behind them; WCAG 2.2, contrast.
 CONTRAST = """(() => {
@@ -69,6 +73,24 @@ def page(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
+def capacity(tmp_path_factory):
+    """The answer of a search, with runs' names as long as they are and a report that the first of them leads to."""
+    runs = tmp_path_factory.mktemp("searched")
+    probes = [replace(each, run_id=f"20261101-0000{each.number:02}-checkout-ab{each.number:02}") for each in LADDER]
+    (runs / probes[0].run_id).mkdir()
+    (runs / probes[0].run_id / "report.html").write_text("<title>report</title>")
+    folder = runs / MADE.capacity_id
+    folder.mkdir()
+    return write_capacity(folder, answered(probes, orders=1800.0), MADE)[0]
+
+
+@pytest.fixture(scope="module")
+def pages(page, capacity):
+    """Each page with what it has at least: texts, tables, drawings, and bytes of a picture."""
+    return {"report": (page, 1000, 30, 7, 50_000), "capacity": (capacity, 150, 3, 2, 20_000)}
+
+
+@pytest.fixture(scope="module")
 def chromium():
     path = find_browser()
     if path is None:
@@ -86,7 +108,9 @@ def screenshots(tmp_path_factory):
 
 
 @pytest.mark.parametrize("width", WIDTHS)
-def test_the_page_as_it_is_seen(chromium, page, screenshots, width):
+@pytest.mark.parametrize("name", NAMES)
+def test_the_page_as_it_is_seen(chromium, pages, screenshots, name, width):
+    page, texts, _, _, size = pages[name]
     with chromium.page(page.as_uri(), width=WIDTHS[width]) as tab:
         assert tab.run("document.querySelectorAll('details').forEach(d => d.open = true); true")
         assert tab.run("document.scrollingElement.scrollWidth") <= WIDTHS[width]
@@ -96,11 +120,11 @@ def test_the_page_as_it_is_seen(chromium, page, screenshots, width):
         for scheme in SCHEMES:
             tab.media(scheme)
             found = tab.run(CONTRAST)
-            assert found["seen"] > 1000
+            assert found["seen"] > texts
             assert found["low"] == []
-            picture = screenshots / f"report-{width}-{scheme}.png"
+            picture = screenshots / f"{name}-{width}-{scheme}.png"
             tab.screenshot(picture)
-            assert picture.stat().st_size > 50_000
+            assert picture.stat().st_size > size
         assert_quiet(tab, page)
 
 
@@ -120,26 +144,36 @@ def test_the_colours_follow_the_scheme(chromium, page):
     assert grounds == ["rgb(255, 255, 255)", "rgb(20, 24, 28)"]
 
 
-def test_structure_for_those_who_do_not_see_it(chromium, page):
+@pytest.mark.parametrize("name", NAMES)
+def test_structure_for_those_who_do_not_see_it(chromium, pages, name):
+    page, _, tables, drawings, _ = pages[name]
     with chromium.page(page.as_uri(), width=1280) as tab:
         levels = tab.run(HEADINGS)
         assert levels[0] == 1
         assert levels.count(1) == 1
         assert all(after <= before + 1 for before, after in pairwise(levels))
-        assert tab.run("document.querySelectorAll('table').length") > 30
+        assert tab.run("document.querySelectorAll('table').length") > tables
         assert tab.run(TABLES) == []
-        assert tab.run("document.querySelectorAll('svg').length") >= 7
+        assert tab.run("document.querySelectorAll('svg').length") >= drawings
         assert tab.run(DRAWINGS) == 0
         assert tab.run("document.documentElement.lang") == "en"
 
 
+def test_a_probe_leads_to_its_report(chromium, capacity):
+    with chromium.page(capacity.as_uri(), width=1280) as tab:
+        [link] = tab.run("[...document.querySelectorAll('td a')].map(e => e.href)")
+    with chromium.page(link, width=1280) as tab:
+        assert tab.run("document.title") == "report"
+
+
 @pytest.mark.slow
-def test_on_paper(chromium, page, screenshots):
+@pytest.mark.parametrize("name", NAMES)
+def test_on_paper(chromium, pages, screenshots, name):
     """Dark ink on white, whatever the screen's scheme; nothing is cut off at the width of a sheet (A4, 190 mm)."""
-    with chromium.page(page.as_uri(), width=718) as tab:
+    with chromium.page(pages[name][0].as_uri(), width=718) as tab:
         tab.media("dark", "print")
         assert tab.run("getComputedStyle(document.body).backgroundColor") == "rgb(255, 255, 255)"
         assert tab.run(CONTRAST)["low"] == []
         assert tab.run("document.scrollingElement.scrollWidth") <= 718
         assert tab.run("getComputedStyle(document.querySelector('nav')).display") == "none"
-        tab.screenshot(screenshots / "report-print.png")
+        tab.screenshot(screenshots / f"{name}-print.png")

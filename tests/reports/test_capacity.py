@@ -8,50 +8,12 @@ import jsonschema
 import pytest
 from bench.reports.capacity import WRITTEN, capacity_document, load_schema, write_capacity
 
-from bench.stats.capacity import Capacity, Made, Probe, Question, RegionResult, answer
-from bench.stats.knee import Trial
+from bench.stats.capacity import Capacity
+from bench.stats.capacity_text import advice, lines, weakest_sentence
 from bench.stats.limits import Signs
 from bench.stats.littles_law import LittleRow
-from bench.stats.probing import Objective
-
-REGIONS = {"us-east": 0.75, "eu-west": 0.25}
-MADE = Made(
-    "20261101-checkout-ab12-capacity", "checkout", "How fast?", "2026-11-01T00:00:00+00:00", "bench capacity checkout",
-    "0.1.0", "embedded postgres 18.6, pg", tuple(REGIONS), {"eu-west": 86.0}, 2, 5.0, 30, 300.0, is_fresh=True,
-)  # fmt: skip
-
-
-def probe(number: int, rate: float, share: float, verdict: str, **more: object) -> Probe:
-    over = round(4000 * share)
-    rows = tuple(
-        RegionResult(
-            region, "held" if verdict == "generator" else verdict, "because", share, 5.0, 90.0 + rate, rate * 7,
-            Trial(rate, 4000, over, 2.0),
-        )
-        for region in (None, *REGIONS)
-    )  # fmt: skip
-    signs = Signs(
-        server_cpu=rate / 100, machine_cpu=rate / 90, cores=2, users=20, service_ms=50.0, waits={"Running": 60.0}
-    )
-    made = Probe(
-        number, "search", f"run-{number}", rate, verdict, 30, rate, rate, rate * 0.05, round(rate * 15), round(rate * 30),
-        "VALID", LittleRow(2.0, 2.04, 0.1), signs, rows, ended_early=False,
-    )  # fmt: skip
-    return replace(made, **more)
-
-
-LADDER = [
-    *(probe(number, rate, share, verdict) for number, (rate, share, verdict) in enumerate(
-        [(20, 0.0, "held"), (40, 0.0, "held"), (80, 0.001, "held"), (100, 0.05, "broke"), (85, 0.004, "held"),
-         (92, 0.02, "broke"), (87, 0.007, "unclear")], 1)),
-    probe(8, 84, 0.002, "held", purpose="replay"),
-    probe(9, 101, 0.2, "broke", purpose="replay"),
-]  # fmt: skip
-
-
-def answered(probes: list[Probe], orders: float | None = None) -> Capacity:
-    question = Question(Objective(100.0), REGIONS, orders)
-    return answer(question, probes, is_finished=True, grid_probes=33)
+from bench.stats.waits import POOL_OF
+from tests.reports.searched import LADDER, MADE, answered, far_breaks_first, probe
 
 
 def written(tmp_path, found: Capacity) -> tuple[str, str, dict]:
@@ -120,17 +82,72 @@ def test_a_search_that_found_nothing_says_so(tmp_path, probes):
         assert data["replays"] == []
 
 
-def test_a_region_that_breaks_first_has_its_own_limit():
-    def with_region(each: Probe, share: float) -> Probe:
-        whole, near, far = each.regions
-        return replace(
-            each, regions=(whole, near, replace(far, trial=Trial(each.rate, 1000, round(1000 * share), 2.0)))
-        )
+def test_a_region_that_breaks_first_has_its_own_limit_and_is_named_at_the_top(tmp_path):
+    found = answered(far_breaks_first())
+    limits = {limit.region: limit for limit in found.limits}
+    assert limits["eu-west"].knee.high <= 60 < limits["us-east"].knee.low
+    assert limits["eu-west"].share == 0.25
+    html, _, data = written(tmp_path, found)
+    assert "Not in every region: in eu-west by itself" in html[: html.index("<nav")]
+    assert [limit["region"] for limit in data["limits"]] == [None, "us-east", "eu-west"]
+    said = list(lines(found, MADE))
+    assert any(line.startswith("  eu-west: ") and line.endswith("of its own)") for line in said)
+    assert not list(weakest_sentence(answered(LADDER)))
 
-    probes = [with_region(each, 0.0 if each.rate < 40 else each.rate / 101) for each in LADDER]
-    found = {limit.region: limit for limit in answered(probes).limits}
-    assert found["eu-west"].knee.high <= 60 < found["us-east"].knee.low
-    assert found["eu-west"].share == 0.25
+
+def test_a_region_that_never_broke_is_a_bound_from_below(tmp_path):
+    def sound(each):
+        whole, near, far = each.regions
+        return replace(each, regions=(whole, near, replace(far, trial=replace(far.trial, over=0))))
+
+    found = answered([sound(each) for each in LADDER])
+    knee = found.limits[2].knee
+    assert knee.high is None
+    assert 80 < knee.low <= 100
+    _, markdown, _ = written(tmp_path, found)
+    assert re.search(r"\| eu-west \| 25 % \| at least [\d.]+ \| at least 2[\d.]+ \|", markdown)
+
+
+def test_an_objective_of_one_region_is_answered_by_its_requests(tmp_path):
+    found = answered(far_breaks_first(), region="eu-west")
+    assert found.knee == found.limits[2].knee != found.limits[0].knee
+    _, markdown, data = written(tmp_path, found)
+    assert "all transactions in eu-west response p99 &lt; 100 ms" in markdown.replace("\\<", "&lt;")
+    assert data["objective"]["region"] == "eu-west"
+    assert f"{found.knee.high:.3g} sessions/s of all regions" in data["answer"]
+    assert data["replays"][0]["verdict"] == "held"
+
+
+def test_where_the_generator_was_the_limit_it_says_what_to_do(tmp_path):
+    def spoilt(machine_cpu):
+        signs = Signs(generator=("arrivals were handed out late",), machine_cpu=machine_cpu, cores=2)
+        return answered([*LADDER[:3], *(probe(number, 160, 0.9, "generator", signs=signs) for number in (4, 5))])
+
+    _, markdown, _ = written(tmp_path, spoilt(0.6))
+    assert "To go higher: put the load on from more processes, --workers 2" in markdown
+    assert "arrivals were handed out late" in markdown
+    assert "more workers would not help" in " ".join(advice(spoilt(0.99), MADE))
+    [elsewhere] = advice(spoilt(None), replace(MADE, workers=2, is_fresh=False))
+    assert elsewhere.startswith("To go higher: use a generator with more cores; 2 workers put the load on already")
+    assert not list(advice(answered(LADDER), MADE))
+
+
+def test_where_the_pool_of_users_was_too_small_more_of_them_are_asked_for():
+    signs = Signs(generator=(f"{POOL_OF} us-east was too small",), users=20, machine_cpu=0.99, cores=2)
+    found = answered([*LADDER[:3], *(probe(number, 160, 0.9, "generator", signs=signs) for number in (4, 5))])
+    [said] = advice(found, MADE)
+    assert said == "To go higher: hold more users, --users 40. Seen there: the pool of users of us-east was too small."
+
+
+def test_a_probe_leads_to_its_report_while_that_is_there(tmp_path):
+    (tmp_path / "run-2").mkdir()
+    (tmp_path / "run-2" / "report.html").write_text("")
+    folder = tmp_path / MADE.capacity_id
+    folder.mkdir()
+    html, markdown, _ = written(folder, answered(LADDER))
+    assert re.findall(r'<a href="(\.[^"]*)"><code>([^<]*)</code></a>', html) == [("../run-2/report.html", "run-2")]
+    assert "[`run-2`](../run-2/report.html) |" in markdown
+    assert "| `run-3` |" in markdown
 
 
 def test_the_document_has_no_number_that_json_has_not():

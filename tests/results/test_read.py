@@ -358,5 +358,7 @@ def test_find_run_says_what_is_nearest(runs):
         find_run(runs, "20260302")
     with pytest.raises(UsageError, match="no run"):
         find_run(runs, "")
-    with pytest.raises(UsageError, match="holds no runs"):
+    with pytest.raises(UsageError, match="there is no folder"):
         find_run(runs / "nowhere", "last")
+    with pytest.raises(UsageError, match="holds no runs"):
+        find_run(runs / "not-a-run", "last")

@@ -111,7 +111,9 @@ def test_the_interval_lies_between_what_held_and_what_broke():
     assert knee.high is not None
     assert 15 < knee.low < knee.estimate < knee.high <= 40
     assert find_knee([trial(10, 0), trial(20, 0)], ALLOWED).high is None
-    assert find_knee([trial(10, 0.9), trial(20, 1)], ALLOWED).low is None
+    assert find_knee([trial(10, 0.9), trial(20, 1)], ALLOWED) == Knee(None, None, 10), (
+        "below the lowest rate nothing is known"
+    )
     assert find_knee([], ALLOWED) == Knee(None, None, None)
 
 

@@ -55,4 +55,4 @@ def test_a_series_that_ends_before_its_peak_is_refused():
 def test_too_few_levels_are_refused():
     assert fit_usl(series(1, 0.05, 0.002, LEVELS[:5])).refusal.startswith("5 levels")
     assert fit_usl([]).refusal.startswith("0 levels")
-    assert fit_usl([(3.0, 10.0)] * 9).refusal.startswith("1 levels")
+    assert fit_usl([(3.0, 10.0)] * 9).refusal.startswith("1 level of")

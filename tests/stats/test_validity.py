@@ -107,7 +107,7 @@ def test_evidence_does_not_grow():
     evidence = Evidence(())
     for second in range(3000):
         evidence.add_frame(frame(second, [arrivals(offered=10)], cpu_share=0.3 + second % 7 / 100))
-    assert len(evidence.processes[""].cpu.indices) == 7
+    assert len(evidence.processes[""].cpu) == 7
     assert evidence.offered == 30_000
 
 

@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from bench.cli.scenario_files import find_scenario
 from bench.db.catalogue import read
-from bench.scenario.model import Scenario
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / "docs" / "workloads.md").read_text()
@@ -80,7 +80,7 @@ def test_every_setting_is_documented(classes: dict[str, Any]) -> None:
 
 @pytest.mark.parametrize("name", OWN)
 def test_a_scenario_is_whole(classes: dict[str, Any], name: str) -> None:
-    found = Scenario.model_validate(scenario(name))
+    found, _ = find_scenario(name)
     assert found.name == name
     assert found.question.endswith("?")
     assert found.duration_s <= 60 or name == "soak"

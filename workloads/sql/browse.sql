@@ -7,7 +7,7 @@ SELECT id, parent_id, name, slug FROM categories WHERE is_active ORDER BY sort_o
 
 -- name: top_sellers
 -- Best sellers of the home page, from the materialized views.  No stale read on CockroachDB: views are GLOBAL tables there and
--- answer in every region.
+-- answer in every region ([SRC:pkg/sql/create_view.go], [D:global-tables]).
 SELECT f.product_id, f.name, f.total_quantity_sold, r.avg_rating
   FROM product_performance f
   LEFT JOIN product_ratings r ON r.product_id = f.product_id

@@ -1,5 +1,5 @@
 -- Views and reports.  On CockroachDB they read as of a moment ago, so that they neither wait for writers nor push them, and the
--- nearest replica answers; a view is refreshed outside any transaction.
+-- nearest replica answers ([D:follower-reads]); a view is refreshed outside any transaction ([LT:materialized_view]).
 
 -- name: refresh_daily_sales_summary
 -- Readers go on meanwhile: CONCURRENTLY needs the view's unique index.

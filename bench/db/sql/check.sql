@@ -14,7 +14,7 @@ SELECT c.table_name, c.column_name, c.is_nullable = 'YES',
  WHERE c.table_schema = 'public'
 
 -- name: check_columns
--- A hash-sharded index adds a hidden column to its table.
+-- A hash-sharded index adds a hidden column to its table ([D:hash-sharded-indexes], [D:information-schema]).
 -- dialect: cockroach
 SELECT c.table_name, c.column_name, c.is_nullable = 'YES', c.data_type
   FROM information_schema.columns c

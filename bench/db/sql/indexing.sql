@@ -1,5 +1,4 @@
 -- What `bench indexes` asks of a database: its indexes, what refers to what, and the savepoints of a rehearsal (docs/indexes.md).
--- Statements that need an identifier are made in bench/db/indexing.py.
 
 -- name: index_facts
 -- Every index of the schema, those of a partitioned table once.  A key column is named with what decides whether two indexes
@@ -22,7 +21,7 @@ SELECT c.relname, t.relname, am.amname, i.indisunique,
  ORDER BY c.oid
 
 -- name: index_facts
--- The same; sizes come from index_sizes.
+-- The same; sizes come from index_sizes, columns from information_schema.statistics ([D:information-schema]).
 -- dialect: cockroach
 SELECT c.relname, t.relname, COALESCE(am.amname, ''), i.indisunique, pg_get_indexdef(c.oid), COALESCE(i.indpred, ''),
        ARRAY(SELECT concat(s.column_name, ' ', s.direction) FROM information_schema.statistics s
@@ -42,7 +41,7 @@ SELECT c.relname, t.relname, COALESCE(am.amname, ''), i.indisunique, pg_get_inde
  ORDER BY t.relname, c.relname
 
 -- name: index_sizes
--- Live bytes of one replica, by index.  DETAILS asks every range: once for an experiment.
+-- Live bytes of one replica, by index ([D:show-ranges]).  DETAILS asks every range: once for an experiment.
 -- dialect: cockroach
 SELECT table_name, index_name, sum((span_stats->>'live_bytes')::INT8)::INT8
   FROM [SHOW RANGES FROM CURRENT_CATALOG WITH INDEXES, DETAILS]
@@ -91,8 +90,40 @@ SELECT COALESCE(sum(n_tup_upd), 0)::BIGINT, COALESCE(sum(n_tup_hot_upd), 0)::BIG
 -- dialect: postgres
 SET LOCAL enable_seqscan = off
 
+-- name: index_drop
+-- names: index
+-- dialect: postgres
+DROP INDEX {index}
+
+-- name: index_drop
+-- Names of indexes are unique within their table only ([D:drop-index]).
+-- names: table, index
+-- dialect: cockroach
+DROP INDEX {table}@{index}
+
+-- name: index_drop_if_there
+-- names: index
+-- dialect: postgres
+DROP INDEX IF EXISTS {index}
+
+-- name: index_drop_if_there
+-- names: table, index
+-- dialect: cockroach
+DROP INDEX IF EXISTS {table}@{index}
+
+-- name: index_hide
+-- Still maintained, but used by those sessions only that ask for it ([D:alter-index]).
+-- names: table, index
+-- dialect: cockroach
+ALTER INDEX {table}@{index} NOT VISIBLE
+
+-- name: index_show
+-- names: table, index
+-- dialect: cockroach
+ALTER INDEX {table}@{index} VISIBLE
+
 -- name: see_hidden_indexes
--- Indexes that are NOT VISIBLE may be used by this session.
+-- Indexes that are NOT VISIBLE may be used by this session ([D:alter-index]).
 -- dialect: cockroach
 SET optimizer_use_not_visible_indexes = on
 

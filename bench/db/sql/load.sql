@@ -1,5 +1,69 @@
 -- What a load keeps of itself in the database that it fills, so that it can go on after any end.
 
+-- name: load_set_commits
+-- Every load_set_… is sent to each connection that loads.  A load is repeated, not repaired, after a crash of the server, so its
+-- commits need not wait for the disk.
+-- dialect: postgres
+SET synchronous_commit = off
+
+-- name: load_set_memory
+-- dialect: postgres
+SET maintenance_work_mem = '256MB'
+
+-- name: load_set_workers_of_indexes
+-- The connections work side by side already; more workers for one index only contend for the same cores.
+-- dialect: postgres
+SET max_parallel_maintenance_workers = 0
+
+-- name: load_set_workers_of_queries
+-- dialect: postgres
+SET max_parallel_workers_per_gather = 0
+
+-- name: load_set_jit
+-- dialect: postgres
+SET jit = off
+
+-- name: load_set_priority
+-- Otherwise COPY runs at background priority and is throttled under load ([D:admission-control]).
+-- dialect: cockroach
+SET copy_transaction_quality_of_service = 'regular'
+
+-- name: load_set_timeout
+SET statement_timeout = 0
+
+-- name: load_notice_loss
+-- A loader that was killed leaves no statement behind that runs on for minutes; not every platform's server can do it.
+-- dialect: postgres
+SET client_connection_check_interval = '1s'
+
+-- name: load_on_disk
+-- Before VACUUM, which marks no page as visible to all whose commits it does not know to be on disk.
+-- dialect: postgres
+SET synchronous_commit = on
+
+-- name: copy_binary
+-- names: table, columns
+COPY {table} ({columns}) FROM STDIN WITH (FORMAT binary)
+
+-- name: copy_text
+-- names: table, columns
+COPY {table} ({columns}) FROM STDIN
+
+-- name: analyze
+-- Statistics, and the visibility map, without which no scan is index-only.
+-- names: table
+-- dialect: postgres
+VACUUM (ANALYZE) {table}
+
+-- name: analyze
+-- names: table
+-- dialect: cockroach
+ANALYZE {table}
+
+-- name: set_sequence
+-- params: name text, value bigint
+SELECT setval(%(name)s, %(value)s)
+
 -- name: load_journal_make
 -- A unit of work that is committed is in here: blocks of rows, and statements of the schema as part 'ddl'.
 CREATE TABLE IF NOT EXISTS shopbench_load (
@@ -36,7 +100,8 @@ ON CONFLICT (part, first_unit) DO NOTHING
 RETURNING first_unit
 
 -- name: load_lock_alone
--- True when no session of another load is left; PostgreSQL only, where a dead client's COPY or index build can linger.
+-- True when no session of another load is left: a dead client's COPY or index build can linger.  Not on CockroachDB, where such
+-- a lock holds nobody off (cockroachdb/cockroach#13546, #169981); there load_claim alone keeps two loads apart.
 -- dialect: postgres
 -- params: key bigint
 SELECT pg_try_advisory_lock(%(key)s)

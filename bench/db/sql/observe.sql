@@ -140,3 +140,41 @@ SELECT '' AS region, concat(table_name, '@', index_name, ' ', contention_type) A
   FROM crdb_internal.transaction_contention_events
  WHERE database_name = current_database() AND collection_ts >= %(since)s::TIMESTAMPTZ
  GROUP BY 2
+
+-- name: leaseholders
+-- Where the leaseholders of each index stand: its ranges, live keys and bytes by the region of the leaseholder's locality.
+-- With DETAILS every range is asked ([D:show-ranges]): once a run, after its end.  In INDEXES mode span_stats is of the
+-- index's part of a range.
+-- dialect: cockroach
+SELECT split_part(split_part(lease_holder_locality, 'region=', 2), ',', 1) AS region,
+       table_name || '@' || index_name AS name, count(*) AS ranges,
+       sum((span_stats->>'live_count')::INT8)::INT8 AS live_keys, sum((span_stats->>'live_bytes')::INT8)::INT8 AS live_bytes
+  FROM [SHOW RANGES FROM CURRENT_CATALOG WITH INDEXES, DETAILS]
+ WHERE index_name IS NOT NULL
+ GROUP BY 1, 2
+
+-- name: row_homes
+-- Where rows live: what leaseholders are compared with.
+SELECT region::TEXT AS region, 'users' AS name, count(*) AS rows FROM users GROUP BY 1
+UNION ALL
+SELECT region::TEXT, 'orders', count(*) FROM orders GROUP BY 1
+UNION ALL
+SELECT region::TEXT, 'inventory', count(*) FROM inventory GROUP BY 1
+UNION ALL
+SELECT region::TEXT, 'shopping_carts', count(*) FROM shopping_carts GROUP BY 1
+
+-- name: name_session
+-- Tell the server's statistics which phase a session's statements belong to.
+-- dialect: cockroach
+-- params: name text
+SELECT set_config('application_name', %(name)s, false)
+
+-- name: session_settings
+-- Every session variable with its value ([D:show-vars]; no privilege is needed).
+-- dialect: cockroach
+SHOW ALL
+
+-- name: cluster_settings
+-- The public cluster settings; the first two columns are name and value ([D:show-cluster-setting]; VIEWCLUSTERSETTING).
+-- dialect: cockroach
+SHOW CLUSTER SETTINGS

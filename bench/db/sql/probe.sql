@@ -9,6 +9,18 @@ CREATE SCHEMA shopbench_probe
 -- dialect: postgres
 SET LOCAL search_path TO shopbench_probe
 
+-- name: probe_analyze
+-- VACUUM may not run in a transaction.
+-- names: table
+-- dialect: postgres
+ANALYZE {table}
+
+-- name: probe_used_pages
+-- The last page of each heap that holds a row; a row's place is (page, number).
+-- names: table
+-- dialect: postgres
+SELECT tableoid::BIGINT, max(ctid)::TEXT FROM {table} GROUP BY 1
+
 -- name: probe_relations
 -- Tables, indexes and materialized views of the current schema: the table at the root of their partitions, method, size of
 -- the rows or entries themselves, and of the TOAST table with its index.

@@ -1,0 +1,50 @@
+"""``--target``: which database it names, beside ``--url`` and ``--gateway``."""
+
+import os
+from dataclasses import dataclass
+
+import click
+from click.core import ParameterSource
+
+from bench.errors import UsageError
+from bench.target.cluster import find_file, running_here
+from bench.target.cluster_docker import DockerCli
+
+FILE_VARIABLE = "BENCH_COMPOSE_FILE"
+
+
+@dataclass(frozen=True, slots=True)
+class Named:
+    """Addresses by region, and where the nodes export their metrics."""
+
+    gateways: tuple[tuple[str, str], ...]
+    metrics: tuple[tuple[str, str], ...]
+
+
+def is_in_force(url: str | None, gateways: tuple[str, ...]) -> bool:
+    """Whether ``--target`` decides, and not ``--url`` or ``--gateway``; UsageError where both are typed.
+
+    What is typed goes before the environment, and there BENCH_URL before BENCH_TARGET: by it a command tells its children.
+    """
+    if not url and not gateways:
+        return True
+    if not _is_typed("target"):
+        return False
+    if gateways or _is_typed("url"):
+        given = "--gateway" if gateways else "--url"
+        raise UsageError(f"--target and {given} both name a database", hint="give one of them")
+    return True
+
+
+def cluster_here() -> Named:
+    """Return how the cluster of the compose file is reached from this machine; TargetError where it does not run."""
+    found = running_here(DockerCli(), find_file(os.environ.get(FILE_VARIABLE)))
+    gateways = tuple((region, url) for region, urls in found.gateways().items() for url in urls)
+    # With certificates they are behind the authority of the cluster, which a plain reader does not know.
+    metrics = () if found.has_certificates else tuple(found.consoles().items())
+    return Named(gateways, metrics)
+
+
+def _is_typed(option: str) -> bool:
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(option) is ParameterSource.COMMANDLINE

@@ -1,0 +1,319 @@
+"""``bench cluster`` and ``--target cluster`` as commands: Docker is a program that answers as documented, CockroachDB's words
+are replayed at the wire, and where both databases are alike the one behind the cluster's ports is a real PostgreSQL."""
+
+import contextlib
+import json
+import subprocess
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import psycopg
+import pytest
+from click.testing import CliRunner
+
+from bench.cli import group
+from bench.cli.scenario_files import round_trips_here
+from bench.errors import BenchError
+from bench.target.embedded import EmbeddedServer
+from tests.db.wire_double import Answer, WireDouble
+from tests.target.docker_double import FILE, REGIONS, DockerDouble, containers, resolved_services
+
+Bench = Callable[..., "subprocess.CompletedProcess[str]"]
+VERSION = "CockroachDB CCL v26.2.1 (x86_64-pc-linux-gnu, built 2026/05/04 14:31:02, go1.25.5)"
+DISTANCE = {
+    f"netem-{region}-1": "".join(f"{other} {ms + 0.2}\n" for other, ms in row.items() if other != region)
+    for region, row in round_trips_here().items()
+}
+
+
+@pytest.fixture
+def docker(tmp_path: Path) -> DockerDouble:
+    return DockerDouble(tmp_path / "bin")
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a command came to, as its process would have ended."""
+
+    returncode: int
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture
+def invoke(docker: DockerDouble, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Done]:
+    """Run a command in this process, with the file of the checkout; docker is a process of its own."""
+    # Not by CliRunner's environment, which docker would not see.
+    monkeypatch.setenv("PATH", docker.path)
+    monkeypatch.setenv("BENCH_COMPOSE_FILE", str(FILE))
+    monkeypatch.setenv("CRDB_CLIENT_CERTS", str(docker.folder / "certs"))
+
+    def run(*words: str, **environment: str) -> Done:
+        for name, text in environment.items():
+            monkeypatch.setenv(name, text)
+        done = CliRunner().invoke(group, words, standalone_mode=False)
+        if isinstance(done.exception, BenchError):
+            error = done.exception
+            lines = [f"error: {error.message}", *(f"{error.cause}\n{error.hint}".splitlines())]
+            return Done(error.exit_code, done.stdout, done.stderr + "\n".join(lines))
+        assert done.exception is None, done.exc_info
+        return Done(done.return_value or 0, done.stdout, done.stderr)
+
+    return run
+
+
+@pytest.fixture
+def cluster(invoke: Callable[..., Done]) -> Callable[..., Done]:
+    """Run `bench cluster`."""
+    return partial(invoke, "cluster")
+
+
+@contextlib.contextmanager
+def gateways(zones: int = 2, **changed: Answer) -> Iterator[dict[str, WireDouble]]:
+    """Four nodes that say what v26.2's documentation shows (show-regions, show-locality, alter-database)."""
+    letters = "abc"[:zones]
+    with contextlib.ExitStack() as stack:
+        found = {}
+        for region in REGIONS:
+            script = {
+                "SELECT 1 FROM pg_catalog.pg_database": Answer(("one",)),
+                "SELECT region, array_to_string": Answer(
+                    ("region", "zones"), tuple((r, ", ".join(f"{r}-{z}" for z in letters)) for r in sorted(REGIONS))
+                ),
+                "SELECT region, CASE": Answer(
+                    ("region", "role"), tuple((r, "primary" if r == "us-east" else "") for r in sorted(REGIONS))
+                ),
+                "SELECT survival_goal": Answer(("survival_goal",), (("region",),)),
+                "SHOW LOCALITY": Answer(("locality",), ((f"region={region},zone={region}-a",),)),
+                "SHOW CLUSTER SETTING": Answer(("enterprise.license",), (("",),)),
+                **changed,
+            }
+            double = WireDouble({start: [answer] for start, answer in script.items()}, {"crdb_version": VERSION})
+            found[region] = stack.enter_context(double)
+        yield found
+
+
+def ports_of(doubles: dict[str, WireDouble]) -> dict[str, int]:
+    return {region: int(double.url().split(":")[-1].split("/")[0]) for region, double in doubles.items()}
+
+
+def distance_of(doubles: dict[str, WireDouble], per_region: int = 2) -> dict[str, object]:
+    """What Docker knows of a cluster with these nodes."""
+    ports = {f"CRDB_SQL_PORT_{region.upper().replace('-', '_')}": port for region, port in ports_of(doubles).items()}
+    listed = containers(ports_of(doubles), per_region)
+    return {"services": resolved_services(ports), "before": listed, "after": [listed], "round_trips": DISTANCE}
+
+
+def test_up_makes_a_cluster_of_the_nodes_a_database_and_checks_both(cluster, docker):
+    with gateways() as doubles:
+        docker.knows(**distance_of(doubles))
+        done, port = cluster("up", "--size", "region", "--wait", "3s"), ports_of(doubles)["asia-pac"]
+        sent = doubles["us-east"].sent
+    assert done.returncode == 0, done.stderr
+    assert docker.compose_commands()[-1] == "exec"
+    ups = [words for words, _ in docker.asked() if "up" in words]
+    assert [words[3:] for words in ups] == [["--profile", "region", "up", "--detach", "--build", "--quiet-pull"]]
+    made = [statement for statement in sent if statement.startswith(("CREATE", "ALTER"))]
+    assert made == [
+        'CREATE DATABASE "shop" PRIMARY REGION "us-east" REGIONS "us-west", "eu-west", "asia-pac" SURVIVE ZONE FAILURE',
+        'ALTER DATABASE "shop" SURVIVE REGION FAILURE',
+    ]
+    lines = done.stdout.splitlines()
+    # Regions, four times zones, regions and primary of the database, the goal, four gateways; twelve ways.
+    assert lines[0] == "checked   24 facts, 0 wrong"
+    assert f"gateway   asia-pac  postgresql://root@127.0.0.1:{port}/shop?sslmode=disable" in lines
+    assert "console   us-east   http://127.0.0.1:8080" in lines
+    # The first node's data is of 1 November, 08:00.
+    assert "5 transactions be open on 2026-11-08 08:00 UTC; such a run ends with XXC02" in done.stderr
+
+
+def test_what_is_not_as_it_should_be_is_told_fact_by_fact(cluster, docker):
+    changed = {
+        "SELECT survival_goal": Answer(("survival_goal",), (("zone",),)),
+        "SHOW LOCALITY": Answer(("locality",), (("region=us-east,zone=us-east-a",),)),
+        "SHOW CLUSTER SETTING": Answer(("enterprise.license",), (("crl-0-ChB1x",),)),
+    }
+    with gateways(zones=1, **changed) as doubles:
+        known = distance_of(doubles)
+        known["round_trips"] = {**DISTANCE, "netem-eu-west-1": "us-east 0.2\nus-west 132.1\nasia-pac 240.0\n"}
+        docker.knows(**known)
+        done = cluster("status")
+    assert done.returncode == 3
+    errors = [line for line in done.stderr.splitlines() if line.startswith("error:")]
+    assert errors == [
+        *(f"error: zones of {r}: expected {r}-a, {r}-b, found {r}-a" for r in sorted(REGIONS)),
+        "error: the database survives the loss of a: expected region, found zone",
+        *(f"error: the gateway of {r} stands in: expected region={r}, found region=us-east" for r in REGIONS[1:]),
+        "error: round trip from eu-west to us-east: expected 86 ms, found 0.2 ms",
+    ]
+    assert done.stdout.splitlines()[-1] == "checked   24 facts, 9 wrong"
+
+
+def test_init_on_a_database_that_is_there_keeps_it(cluster, docker):
+    with gateways(**{"SELECT 1 FROM pg_catalog.pg_database": Answer(("one",), (("1",),))}) as doubles:
+        docker.knows(**distance_of(doubles))
+        done = cluster("init")
+        sent = doubles["us-east"].sent
+    assert done.returncode == 0, done.stderr
+    assert not [statement for statement in sent if statement.startswith("CREATE")]
+    assert "database  shop is there" in done.stderr
+    assert [words[3:] for words, _ in docker.asked() if "up" in words] == [
+        ["--profile", "region", "up", "--detach", "--no-deps", "init"]
+    ]
+
+
+@pytest.mark.parametrize(
+    ("known", "said"),
+    [
+        ({"engine": False}, "error: Docker's engine does not answer"),
+        ({"compose": ""}, "error: docker has no compose plugin"),
+        (
+            {"memory": 8 << 30, "services": resolved_services({}), "before": []},
+            "error: 12 nodes need 12.9 GB of memory",
+        ),
+        (
+            {"services": resolved_services({}), "before": containers(dict.fromkeys(REGIONS, 1), 2)},
+            "error: another cluster is here, of size region and without certificates",
+        ),
+        (
+            {
+                "services": resolved_services({}),
+                "before": containers(dict.fromkeys(REGIONS, 1), 3, "--certs-dir=/certs"),
+            },
+            "error: another cluster is here, of size zone and with certificates",
+        ),
+    ],
+    ids=["engine", "plugin", "memory", "another", "certificates"],
+)
+def test_nothing_is_started_where_something_is_in_the_way(cluster, docker, known, said):
+    docker.knows(**known)
+    done = cluster("up", "--size", "zone", "--wait", "3s")
+    assert done.returncode == 3
+    assert done.stderr.startswith(said)
+    assert "up" not in docker.compose_commands()
+
+
+def test_a_start_that_failed_half_way_is_gone_on_with(cluster, docker):
+    with gateways() as doubles:
+        known = distance_of(doubles)
+        known["before"] = [one for one in known["before"] if not one["Service"].endswith("asia-pac-2")]
+        docker.knows(**known)
+        done = cluster("up", "--size", "region", "--wait", "3s")
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_node_that_ends_is_told_with_its_last_words(cluster, docker):
+    with gateways() as doubles:
+        known = distance_of(doubles)
+        listed = [
+            {**one, "State": "exited", "ExitCode": 1} if one["Service"] == "crdb-eu-west-2" else one
+            for one in containers(ports_of(doubles), 2)
+        ]
+        docker.knows(**known | {"after": [listed], "logs": {"crdb-eu-west-2": "ERROR: clock synchronization error\n"}})
+        done = cluster("up", "--size", "region", "--wait", "3s")
+    assert done.returncode == 3
+    assert "  crdb-eu-west-2 ended with code 1: ERROR: clock synchronization error" in done.stderr.splitlines()
+
+
+def test_the_file_is_not_here(cluster, monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.delenv("BENCH_COMPOSE_FILE")
+    done = cluster("status")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: there is no 'docker-compose.cluster.yml' here")
+
+
+def test_data_is_removed_only_where_that_is_confirmed(cluster, docker):
+    done = cluster("down", "--volumes")
+    assert done.returncode == 2
+    assert docker.asked() == []
+    assert cluster("down", "--volumes", "--yes").returncode == 0
+    assert cluster("down").stdout == "the cluster is down, its data is kept\n"
+    downs = [words for words, _ in docker.asked() if words[0] == "compose"]
+    assert ["--volumes" in words for words in downs] == [True, False]
+    # A profile that is not named would keep its containers.
+    assert all({"smoke", "region", "zone", "load"} <= set(words) for words in downs)
+
+
+def test_logs_of_one_node(cluster, docker):
+    docker.knows(logs={"crdb-us-west-1": "I260101 initialized\n"})
+    done = cluster("logs", "--tail", "7", "crdb-us-west-1")
+    assert (done.returncode, done.stdout) == (0, "I260101 initialized\n")
+    assert docker.asked()[-1][0][-4:] == ["--no-color", "--tail", "7", "crdb-us-west-1"]
+
+
+# -- --target
+
+
+def test_two_names_of_one_database_are_refused(invoke):
+    done = invoke("audit", "--target", "cluster", "--url", "postgresql://h/shop")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (2, "error: --target and --url both name a database")
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (("--target", "cluster"), {"BENCH_URL": "postgresql://127.0.0.1:1/x"}, "error: the cluster does not run here"),
+        ((), {"BENCH_TARGET": "cluster"}, "error: the cluster does not run here"),
+        (("--url", "postgresql://127.0.0.1:1/x"), {"BENCH_TARGET": "cluster"}, "error: cannot reach database 'x'"),
+        (
+            (),
+            {"BENCH_URL": "postgresql://127.0.0.1:1/x", "BENCH_TARGET": "cluster"},
+            "error: cannot reach database 'x'",
+        ),
+    ],
+)
+def test_what_is_typed_goes_before_the_environment(invoke, words, environment, said):
+    done = invoke("audit", *words, **environment)
+    assert done.returncode == 3
+    assert done.stderr.startswith(said)
+
+
+def test_what_is_missing_of_docker_is_named_before_what_compose_says(invoke, docker):
+    docker.knows(compose="")
+    done = invoke("audit", "--target", "cluster")
+    assert (done.returncode, done.stderr.splitlines()[0]) == (3, "error: docker has no compose plugin")
+
+
+@pytest.fixture
+def shop(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
+    """A PostgreSQL with the user and the database of the cluster."""
+    with psycopg.connect(server.url(), autocommit=True) as connection:
+        connection.execute("CREATE ROLE root LOGIN SUPERUSER PASSWORD 'sesame'")
+        connection.execute("CREATE DATABASE shop OWNER root")
+        try:
+            yield server
+        finally:
+            connection.execute("DROP DATABASE shop WITH (FORCE)")
+            connection.execute("DROP ROLE root")
+
+
+@pytest.mark.slow
+def test_commands_use_the_gateway_of_each_region_and_record_the_kind(bench, docker, shop, tmp_path):
+    docker.knows(before=containers(dict.fromkeys(REGIONS, shop.port)))
+    here = {"PATH": docker.path, "BENCH_COMPOSE_FILE": str(FILE), "PGPASSWORD": "sesame", "BENCH_TARGET": "cluster"}
+    seeded = bench("seed", "--variant", "pg", "--scale", "tiny", **here)
+    assert seeded.returncode == 0, seeded.stderr
+    assert bench("schema", "check", **here).stdout == "pg: the database agrees with the schema\n"
+    plan = bench("run", "steady", "--dry-run", **here).stdout
+    assert f"target    postgresql://root@127.0.0.1:{shop.port}/shop?sslmode=disable" in plan
+    assert "emulated distance" not in plan
+    words = ("--duration", "4s", "--users", "12", "--out", str(tmp_path / "runs"))
+    done = bench("run", "steady", *words, **here)
+    assert done.returncode in (0, 1, 4), done.stderr
+    [manifest] = (tmp_path / "runs").glob("*/manifest.json")
+    kept = json.loads(manifest.read_text())
+    assert kept["target"]["kind"] == "cluster"
+    assert kept["distance_ms"] is None
+    assert list(kept["target"]["gateways"]) == list(REGIONS)
+    assert bench("audit", **here).returncode == 0
+
+
+@pytest.mark.slow
+def test_the_cluster_is_seeded_with_regional_tables_unless_told_otherwise(bench, docker, shop):
+    docker.knows(before=containers(dict.fromkeys(REGIONS, shop.port)))
+    here = {"PATH": docker.path, "BENCH_COMPOSE_FILE": str(FILE), "PGPASSWORD": "sesame"}
+    done = bench("seed", "--target", "cluster", "--scale", "tiny", **here)
+    assert done.returncode == 3
+    assert done.stderr.startswith("error: variant 'crdb_rbr' is for cockroach, the server is postgres")

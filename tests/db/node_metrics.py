@@ -1,0 +1,78 @@
+"""A server of metrics in the format that CockroachDB's documentation shows; it is none of its nodes."""
+
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+# The first lines are those of the page "Prometheus Endpoint" and "Multi-dimensional Metrics" (docs v26.2).
+DOCUMENTED = """\
+# HELP sys_cgocalls Total number of cgo calls
+# TYPE sys_cgocalls counter
+sys_cgocalls{node_id="1",tenant="demoapp"} 13737
+# HELP sys_cpu_sys_percent Current system cpu percentage consumed by the CRDB process
+# TYPE sys_cpu_sys_percent gauge
+sys_cpu_sys_percent{node_id="1",tenant="demoapp"} 0.0021986027879282717
+# HELP sql_insert_count Number of SQL INSERT statements successfully executed
+# TYPE sql_insert_count counter
+sql_insert_count{node_id="1",tenant="system"} 12
+sql_insert_count{node_id="1",tenant="demoapp"} 15
+# HELP changefeed_error_retries Total retryable errors encountered by all changefeeds
+# TYPE changefeed_error_retries counter
+changefeed_error_retries{node_id="1"} 3
+changefeed_error_retries{node_id="1",scope="default"} 1
+changefeed_error_retries{node_id="1",scope="office_dogs"} 2
+# HELP sysbytes Number of bytes in system KV pairs
+# TYPE sysbytes gauge
+sysbytes{store="1",node_id="1"} 41979
+sysbytes{store="1",node_id="1",tenant_id="3"} 278
+sysbytes{store="2",node_id="1"} 1e3
+"""
+
+
+def exposition(values: Mapping[str, float]) -> str:
+    """The documented lines and one of each metric as a node with one store writes it."""
+    lines = [f'# TYPE {name} counter\n{name}{{store="1",node_id="1"}} {value!r}' for name, value in values.items()]
+    return DOCUMENTED + "\n".join(lines) + "\n"
+
+
+class Exporter:
+    """Serves one text, which may be changed, at the path of metrics; ``hangs`` makes it accept and not answer."""
+
+    def __init__(self, address: str) -> None:
+        self.address = address
+        self.text = DOCUMENTED
+        self.code = 200
+        self.asked = 0
+        self.hangs = False
+        self.released = threading.Event()
+
+
+@contextmanager
+def exporter() -> Iterator[Exporter]:
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            served.asked += 1
+            if served.hangs:
+                served.released.wait(30)
+                return
+            body = served.text.encode()
+            self.send_response(served.code if self.path == "/_status/vars" else 404)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    served = Exporter(f"http://127.0.0.1:{server.server_address[1]}")
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
+    thread.start()
+    try:
+        yield served
+    finally:
+        served.released.set()
+        server.shutdown()
+        thread.join()
+        server.server_close()
