@@ -41,8 +41,8 @@ def cluster_here() -> Named:
     found = running_here(DockerCli(), find_file(os.environ.get(FILE_VARIABLE)))
     gateways = tuple((region, url) for region, urls in found.gateways().items() for url in urls)
     # With certificates they are behind the authority of the cluster, which a plain reader does not know.
-    metrics = () if found.has_certificates else tuple(found.consoles().items())
-    return Named(gateways, metrics)
+    consoles = {} if found.has_certificates else found.consoles()
+    return Named(gateways, tuple((region, url) for region, urls in consoles.items() for url in urls))
 
 
 def _is_typed(option: str) -> bool:

@@ -149,8 +149,8 @@ def use_lines(now: Running) -> Iterator[str]:
     """Yield how the cluster is reached, and what to type next."""
     for region, urls in now.gateways().items():
         yield f"gateway   {region:<9} {urls[0]}"
-    for region, url in now.consoles().items():
-        yield f"console   {region:<9} {url}"
+    for region, urls in now.consoles().items():
+        yield f"console   {region:<9} {urls[0]}"
     yield "next      bench seed --target cluster, then bench run flash-sale --target cluster"
 
 

@@ -14,7 +14,7 @@ from bench.results.manifest import Manifest
 
 T = TypeVar("T")
 
-_PART = 20_000
+_PART = 10_000
 
 
 class Opened:

@@ -44,6 +44,7 @@ class RunWriter:
         self.path = path.absolute()
         self.is_closed = False
         self._sums: StatementSums | None = StatementSums()
+        self._has_sums = False
         refuse_package(self.path)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -67,9 +68,7 @@ class RunWriter:
             db.execute(INSERTS["frames"], (number, elapsed_s, unix_s))
             self._insert(db, number, parts)
             if self._sums and self._sums.end_frame():
-                ((until_rowid,),) = db.execute("SELECT coalesce(max(rowid), 0) FROM statements")
-                db.executemany(INSERTS["statement_sums"], self._sums.take(until_rowid))
-                self._sums = StatementSums()
+                self._write_sums(db, self._sums)
 
     def write_more(self, number: int, parts: Iterable[TableRows]) -> None:
         """Store rows that belong to a frame that has been stored already."""
@@ -97,6 +96,8 @@ class RunWriter:
         """Store how the run ended; a run without this is read as ``killed``."""
         verdict, reasons = (validity.verdict, validity.reasons) if validity else (None, ())
         with self._transaction() as db:
+            if self._sums and self._has_sums:  # a short run is read as fast without
+                self._write_sums(db, self._sums)
             db.execute(REPLACE_OUTCOME, (status, detail, verdict, json.dumps(reasons), time.time()))
 
     def close(self) -> None:
@@ -121,6 +122,11 @@ class RunWriter:
             if table == "statements" and self._sums:
                 self._sums.add(rows)
             db.executemany(INSERTS[table], ((number, *row) for row in rows))
+
+    def _write_sums(self, db: sqlite3.Connection, sums: StatementSums) -> None:
+        ((until_rowid,),) = db.execute("SELECT coalesce(max(rowid), 0) FROM statements")
+        db.executemany(INSERTS["statement_sums"], sums.take(until_rowid))
+        self._sums, self._has_sums = StatementSums(), True
 
     def _replace(self, table: str, rows: Sequence[Row]) -> None:
         with self._transaction() as db:

@@ -1,7 +1,7 @@
 """Sums of the statements of a run over many frames, made while it goes on.
 
 An hour of four regions and 25 transactions has millions of statement rows, and only those who ask for single seconds need
-them.  A few rows more for every minute spare the others most of the reading.
+them.  A few rows more for every five minutes spare the others most of the reading.
 """
 
 from collections.abc import Sequence
@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from bench.results.pooling import RowPools
 from bench.results.rows import Row
 
-FRAMES = 60
-"""Frames in a sum."""
+FRAMES = 300
+"""Frames in a sum.  What is in none yet is read row by row: a run that was killed may have so much of it."""
 _PART = 2_000
 """Rows unpacked at once: fewer cost more in all, more would hold up the thread that makes the load."""
 _LABELS, _COUNTS = 4, 2

@@ -6,7 +6,7 @@ May import ``errors`` and its neighbour ``cluster_docker``.  The file is never r
 
 import json
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
@@ -62,7 +62,7 @@ class Container:
 
 @dataclass(frozen=True, slots=True)
 class Planned:
-    """A service of the file for a size: ``ports`` are those that it wants on the host."""
+    """A service of the file for a size: ``ports`` are those that it wants on the host by number."""
 
     service: str
     region: str
@@ -116,14 +116,14 @@ class Running:
                 found[node.region] = (*found.get(node.region, ()), self._url(node.ports[SQL_PORT]))
         return found
 
-    def consoles(self) -> dict[str, str]:
-        """Return the addresses of the DB Console by region."""
+    def consoles(self) -> dict[str, tuple[str, ...]]:
+        """Return the addresses of the nodes' DB Consoles by region, where their metrics are too."""
         scheme = "https" if self.has_certificates else "http"
-        return {
-            node.region: f"{scheme}://127.0.0.1:{node.ports[HTTP_PORT]}"
-            for node in self.nodes
-            if HTTP_PORT in node.ports
-        }
+        found: dict[str, tuple[str, ...]] = {}
+        for node in self.nodes:
+            if HTTP_PORT in node.ports:
+                found[node.region] = (*found.get(node.region, ()), f"{scheme}://127.0.0.1:{node.ports[HTTP_PORT]}")
+        return found
 
     def _url(self, port: int) -> str:
         place = f"postgresql://root@127.0.0.1:{port}/{DATABASE}"
@@ -163,10 +163,17 @@ def planned(compose: Compose, size: Size) -> tuple[Planned, ...]:
     """Return the nodes of a size with their ports, as ``docker compose config`` resolves the file."""
     services = json.loads(compose.require("config", "--format", "json", profiles=[size.name]))["services"]
     return tuple(
-        Planned(name, service["labels"][_REGION], tuple(int(port["published"]) for port in service.get("ports") or ()))
+        Planned(name, service["labels"][_REGION], tuple(_fixed_ports(service)))
         for name, service in services.items()
         if _REGION in (service.get("labels") or {})
     )
+
+
+def _fixed_ports(service: dict[str, Any]) -> Iterator[int]:
+    """Yield the ports of the host that a service asks for; others the host chooses."""
+    for port in service.get("ports") or ():
+        if port.get("published"):
+            yield int(port["published"])
 
 
 def running(compose: Compose) -> Running:

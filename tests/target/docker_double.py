@@ -90,12 +90,16 @@ def resolved_services(ports: dict[str, int]) -> dict[str, Any]:
     )
     for service in services.values():
         if "ports" in service:
-            triples = [port.split(":") for port in service["ports"]]
-            service["ports"] = [
-                {"mode": "ingress", "host_ip": host, "target": int(target), "published": published, "protocol": "tcp"}
-                for host, published, target in triples
-            ]
+            service["ports"] = [_port(port) for port in service["ports"]]
     return services
+
+
+def _port(port: Any) -> dict[str, Any]:
+    """A port as an object; without `published` where the host is to choose."""
+    if isinstance(port, dict):
+        return {"mode": "ingress", **port, "protocol": "tcp"}
+    host, published, target = port.split(":")
+    return {"mode": "ingress", "host_ip": host, "target": int(target), "published": published, "protocol": "tcp"}
 
 
 def container(service: str, state: str = "running", health: str = "", code: int = 0, **more: Any) -> dict[str, Any]:
@@ -131,7 +135,7 @@ def containers(
                 "shopbench.order": order,
                 "shopbench.credentials": credentials,
             }
-            published = {26257: ports[region], 8080: 8079 + order} if number == 1 else {}
+            published = {26257: ports[region], 8080: 8079 + order} if number == 1 else {8080: 32000 + 10 * number + order}
             found.append(container(f"crdb-{region}-{number}", health="healthy", labels=labels, ports=published))
             found.append(container(f"netem-{region}-{number}", labels={"shopbench.netem": distance}))
     return found
