@@ -135,7 +135,9 @@ def containers(
                 "shopbench.order": order,
                 "shopbench.credentials": credentials,
             }
-            published = {26257: ports[region], 8080: 8079 + order} if number == 1 else {8080: 32000 + 10 * number + order}
+            published = (
+                {26257: ports[region], 8080: 8079 + order} if number == 1 else {8080: 32000 + 10 * number + order}
+            )
             found.append(container(f"crdb-{region}-{number}", health="healthy", labels=labels, ports=published))
             found.append(container(f"netem-{region}-{number}", labels={"shopbench.netem": distance}))
     return found
