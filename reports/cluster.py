@@ -16,7 +16,7 @@ def cluster(facts: Facts) -> tuple[Block, ...]:
 
 
 def _retries(facts: Facts) -> tuple[Block, ...]:
-    found = retries_beside(facts.summary.served, facts.refused)
+    found = retries_beside(facts.served, facts.refused)
     if not found:
         return ()
     rows: list[Row] = [
@@ -43,7 +43,7 @@ def _retries(facts: Facts) -> tuple[Block, ...]:
 
 
 def _nodes(facts: Facts) -> tuple[Block, ...]:
-    found = node_rows(facts.summary.served)
+    found = node_rows(facts.served)
     phases = dict.fromkeys(row.phase for row in found)
     return tuple(
         Folded(f"What the nodes counted in '{phase}'", (_phase(facts, phase, [r for r in found if r.phase == phase]),))

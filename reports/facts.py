@@ -18,6 +18,7 @@ from bench.stats.outages import outage_line
 from bench.stats.phases import measured_names
 from bench.stats.placement import IndexPlaces, index_places
 from bench.stats.records import Group, IntervalRow, Latency, Summary, Which
+from bench.stats.serverside import ServedRow, served_rows
 from bench.stats.verdict import Headline, headline
 
 from .drawing import Look
@@ -59,6 +60,8 @@ class Facts:
     """How often the client sent each statement, over the whole run."""
     refused: dict[str, int]
     """How many attempts ended without a commit in each region, over the whole run."""
+    served: tuple[ServedRow, ...]
+    """All that the server counted by phase; the summary keeps what a table shows."""
     places: tuple[IndexPlaces, ...]
     """Where leaseholders and rows were at the end; empty where that was not looked at."""
     last_s: float
@@ -124,6 +127,7 @@ def gather(run: Run) -> Facts:
         server=_server(run),
         sent=_sent(run),
         refused=_refused(run),
+        served=served_rows(run.counters),
         places=index_places(run.counters),
         last_s=run.last_s,
         folder=run.path,

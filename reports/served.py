@@ -27,7 +27,7 @@ def served(facts: Facts) -> tuple[Block, ...]:
     if not rows:
         return ()
     phases = list(dict.fromkeys(row.phase for row in rows))
-    blocks = [_against_client(facts, [row for row in rows if row.kind == "statement"])]
+    blocks = [_against_client(facts, [row for row in facts.served if row.kind == "statement"])]
     for phase in phases:
         mine = [row for row in rows if row.phase == phase]
         blocks.append(Folded(f"What the server counted in '{phase}'", tuple(_phase(phase, mine))))

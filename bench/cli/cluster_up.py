@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 from bench.cli import console
-from bench.cli.scenario_files import round_trips_here
+from bench.cli.scenario_files import round_trips_beside
 from bench.db.cluster import Fact, cluster_facts, has_license, make_database
 from bench.errors import ExitCode, TargetError
 from bench.target.cluster import (
@@ -139,10 +139,11 @@ def _checked(compose: Compose, now: Running, size: Size) -> int:
 
 
 def _distance_facts(compose: Compose, now: Running) -> Iterator[Fact]:
-    matrix = round_trips_here() if now.has_distance else None
-    for way in round_trips(compose, now.regions, matrix):
+    # Of the file that is mounted into the side-cars, which need not be the one that came with bench.
+    matrix = round_trips_beside(compose.file) if now.has_distance else None
+    for way in round_trips(compose, now, matrix):
         wanted, found = f"{way.wanted_ms:g} ms", "no answer" if way.found_ms is None else f"{way.found_ms:g} ms"
-        yield Fact(f"round trip from {way.region} to {way.other}", wanted, wanted if way.agrees else found)
+        yield Fact(f"round trip from {way.node} to {way.other}", wanted, wanted if way.agrees else found)
 
 
 def use_lines(now: Running) -> Iterator[str]:

@@ -40,11 +40,12 @@ def observation(target: Target, catalogue: Catalogue, scenario: Scenario, run_id
     if scenario.counters:
         reader = CounterReader(target.admin_url, catalogue, prefix, partial(gevent.sleep, 0))
         companions.append(CounterWatch(reader, _ends(scenario), observer.sampled))
-        if "leaseholders" in catalogue:
-            look = CounterReader(target.admin_url, catalogue, prefix, sources=PLACEMENT, timeout_s=PLACEMENT_TIMEOUT_S)
-            companions.append(LastLook(look, _ends(scenario), 2 * PLACEMENT_TIMEOUT_S))
     if target.metrics:
         companions.append(CounterWatch(_node_reader(target), _ends(scenario), timeout_s=_NODES_TIMEOUT_S))
+    if scenario.counters and "leaseholders" in catalogue:
+        # After all that counts: this one makes the nodes work.
+        look = CounterReader(target.admin_url, catalogue, prefix, sources=PLACEMENT, timeout_s=PLACEMENT_TIMEOUT_S)
+        companions.append(LastLook(look, _ends(scenario), 2 * PLACEMENT_TIMEOUT_S))
     audit = None
     if scenario.audit_every:
         dialect = dialect_named(target.dialect)

@@ -117,9 +117,10 @@ def parse_metrics(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     pairs = []
     for text in texts:
         region, equals, address = text.partition("=")
-        if not equals or not region or not address.startswith(("http://", "https://")):
+        if not equals or not region or not address.startswith(("http://", "https://")) or "@" in address:
             raise UsageError(
-                f"'{text}' is not where a node exports its metrics", hint="pass --metrics us-east=http://host:8080"
+                f"'{text.rpartition('@')[2]}' is not where a node exports its metrics",
+                hint="pass --metrics us-east=http://host:8080",
             )
         pairs.append((region, address))
     return tuple(pairs)

@@ -19,10 +19,14 @@ def built_in() -> dict[str, Traversable]:
     return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
 
 
-def round_trips_here() -> dict[str, dict[str, float]]:
-    """Return the round trips between regions that come with bench."""
-    folder = importlib.resources.files(importlib.import_module("bench.scenarios"))
-    return parse_round_trips((folder / MATRIX_NAME).read_text(encoding="utf-8"), MATRIX_NAME)
+def round_trips_beside(compose_file: Path) -> dict[str, dict[str, float]]:
+    """Return the round trips between regions that the compose file's side-cars lay; UsageError when it has none."""
+    path = compose_file.parent / "scenarios" / MATRIX_NAME
+    try:
+        return parse_round_trips(path.read_text(encoding="utf-8"), MATRIX_NAME)
+    except (OSError, ValueError) as error:
+        hint = "it is mounted into the side-cars that lay the distance (docs/cluster.md)"
+        raise UsageError(f"cannot read the distances in '{path}'", cause=str(error), hint=hint) from None
 
 
 def _beside(scenario: Path) -> Callable[[str], str]:

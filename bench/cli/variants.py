@@ -1,7 +1,7 @@
 """``bench run --variants``: the scenario on each schema variant in turn, on fresh databases, and the table of them."""
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -56,17 +56,28 @@ def run_variants(
     found = places(variants, plan.spec, options, yes=yes)
     own = list(own_arguments(arguments))
     folders: list[tuple[str, Path]] = []
-    code = int(ExitCode.OK)
+    code, codes = int(ExitCode.OK), set[int]()
     for number, place in enumerate(found, 1):
         console.note(f"\n[{number}/{len(found)}] {place.variant}, {place.database}")
         code, folder = _run_at(place, own)
+        codes.add(code)
         if folder is not None:
             folders.append((place.variant, folder))
         if code not in CARRY_ON:
             break
     if folders:
         _conclude(plan, folders, out)
-    return code if code not in CARRY_ON else int(ExitCode.OK)
+    return code if code not in CARRY_ON else worst(codes)
+
+
+def worst(codes: Collection[int]) -> int:
+    """Return the exit code for several runs: the one that a run with all of their faults would have.
+
+    >>> worst({0, 1, 4}), worst({0, 4, 6}), worst({0})
+    (4, 6, 0)
+    """
+    ranked = (ExitCode.DATA_WRONG, ExitCode.NOT_VALID, ExitCode.OBJECTIVE_FAILED)
+    return int(next((code for code in ranked if code in codes), ExitCode.OK))
 
 
 def own_arguments(arguments: Sequence[str]) -> Iterator[str]:

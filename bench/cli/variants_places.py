@@ -11,6 +11,7 @@ from bench.cli.seeding import SeedRequest
 from bench.data.loader import LoadOptions
 from bench.data.spec import SeedSpec
 from bench.db.admin import Admin
+from bench.db.cluster import follow_goal
 from bench.db.connection import database_of, open_or_explain, place_of, with_database
 from bench.db.ddl import Schema, load_schema
 from bench.db.dialects import dialect_of
@@ -54,6 +55,7 @@ def places(variants: Sequence[str], spec: SeedSpec, options: TargetOptions, *, y
         for schema in schemas:
             if names[schema.variant] not in there:
                 admin.create_for(schema, names[schema.variant])
+                follow_goal(admin, schema, names[schema.variant])
     return tuple(
         _by_url(schema, spec, options, names[schema.variant], names[schema.variant] in there) for schema in schemas
     )

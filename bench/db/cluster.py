@@ -11,7 +11,7 @@ from typing import Literal
 
 from bench.db.admin import Admin
 from bench.db.connection import Connection, open_or_explain, with_database
-from bench.db.ddl import load_schema
+from bench.db.ddl import Schema, load_schema
 from bench.db.dialects import dialect_of
 from bench.errors import TargetError
 
@@ -53,6 +53,18 @@ def make_database(gateway: str, regions: tuple[str, ...], goal: Goal) -> bool:
             admin.create_for(load_schema(VARIANT, regions, date(2000, 1, 1)), DATABASE)
         connection.execute(admin.catalogue[f"survive_{goal}"].named(database=DATABASE).encode())
         return is_missing
+
+
+def follow_goal(admin: Admin, schema: Schema, name: str) -> None:
+    """Give a database that was made for a variant with regions the survival goal of the one that is connected to.
+
+    A variant's own is that of a zone, which a cluster of fewer nodes cannot keep; nothing happens where there are no regions.
+    """
+    if "SURVIVE" not in schema.database:
+        return
+    [(goal,)] = admin.read("survival_goal")
+    if goal:
+        admin.connection.execute(admin.catalogue[f"survive_{goal}"].named(database=name).encode())
 
 
 def cluster_facts(gateways: Mapping[str, Sequence[str]], zones_per_region: int, goal: Goal) -> Iterator[Fact]:

@@ -37,7 +37,11 @@ def gateway_connector(
 
 
 def _check_gateway(connection: Connection, region: str) -> None:
-    found = dialect_of(connection).gateway_region(connection)
+    try:
+        found = dialect_of(connection).gateway_region(connection)
+    except BaseException:
+        connection.close()
+        raise
     if found is not None and found != region:
         connection.close()
         raise TargetError(

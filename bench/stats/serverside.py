@@ -13,6 +13,8 @@ LEVELS = frozenset({HEALTH, LEASE, HOME})
 """Kinds of what is read as it stands: it does not count up, so it has no difference."""
 _WEIGHT = {"statement": "exec_ms", "index": "scans", "table": "seq_tup_read", "wait": "samples", "lock": "samples"}
 """By which of its counters a kind is ranked; the sum of all of them where it has no such one."""
+_SINCE_LONG = frozenset({"index", "table", "database", NODE})
+"""Kinds whose counters go on from before the run."""
 _KEPT = {"statement": 30, "index": 30, "table": 20, "database": 20, "wait": 12, "lock": 12, NODE: 64}
 
 
@@ -28,10 +30,12 @@ class ServedRow:
 
 
 def served_rows(counters: Sequence[Counter]) -> tuple[ServedRow, ...]:
-    """Return what was counted in each phase, in the order of the phases, of each kind the rows with most first.
+    """Return all that was counted in each phase, in the order of the phases, of each kind the rows with most first.
 
-    A counter that was not there before began at zero; one that fell was set back (the server was restarted), and what it
-    counted since is its value.  What did not move is left out.
+    A counter that was not there before began at zero, unless nobody had read its like before: of an index, a table or a
+    database nothing of that kind, of a node nothing of that node.  Then the first reading is where it begins.  A counter of
+    a node that fell was set back (the node was restarted), and what it counted since is its value; of any other, which may
+    be a sum over many servers, nobody knows what it counted, and it is left out.  So is what did not move.
     """
     moments: dict[str, dict[tuple[str, str, str, str], float]] = {}
     for counter in sorted(counters, key=lambda counter: counter.elapsed_s):
@@ -43,32 +47,55 @@ def served_rows(counters: Sequence[Counter]) -> tuple[ServedRow, ...]:
     names = list(moments)
     before: dict[tuple[str, str, str, str], float] = dict(moments[names[0]]) if names else {}
     for phase in names[1:]:
-        rows += _phase_rows(phase, _grown(before, moments[phase]))
+        rows += _ranked(phase, _grown(before, moments[phase]))
         before |= moments[phase]
     return tuple(rows)
 
 
+def shown_rows(rows: Sequence[ServedRow]) -> tuple[ServedRow, ...]:
+    """Return the rows of each phase and kind with most: what a table shows.  Sums are to be made of all."""
+    kept: Tally[tuple[str, str]] = Tally()
+    found = []
+    for row in rows:
+        kept[row.phase, row.kind] += 1
+        if kept[row.phase, row.kind] <= _KEPT.get(row.kind, 20):
+            found.append(row)
+    return tuple(found)
+
+
+_Label = tuple[str, str, str, str]
 Grown = dict[tuple[str, str, str], dict[str, float]]
 
 
-def _grown(before: dict[tuple[str, str, str, str], float], after: dict[tuple[str, str, str, str], float]) -> Grown:
+def _grown(before: Mapping[_Label, float], after: Mapping[_Label, float]) -> Grown:
+    known = {_source(label) for label in before}
     grown: defaultdict[tuple[str, str, str], dict[str, float]] = defaultdict(dict)
     for label, value in after.items():
-        *place, metric = label
+        kind, region, name, metric = label
+        if label not in before and kind in _SINCE_LONG and _source(label) not in known:
+            continue
         since = before.get(label, 0.0)
+        if value < since and kind != NODE:
+            continue
         difference = value - since if value >= since else value
         if difference:
-            grown[place[0], place[1], place[2]][metric] = difference
+            grown[kind, region, name][metric] = difference
     return grown
 
 
-def _phase_rows(phase: str, grown: Grown) -> list[ServedRow]:
+def _source(label: _Label) -> tuple[str, ...]:
+    """Return of whom a counter was read: of one node, or of all that is of its kind."""
+    kind, region, name, _ = label
+    return (kind, region, name) if kind == NODE else (kind,)
+
+
+def _ranked(phase: str, grown: Grown) -> list[ServedRow]:
     rows = [ServedRow(phase, kind, region, name, values) for (kind, region, name), values in grown.items()]
     found: list[ServedRow] = []
     for kind in (*KINDS, *sorted({row.kind for row in rows} - set(KINDS))):
         ranked = sorted((row for row in rows if row.kind == kind), key=lambda row: (row.region, row.name))
         ranked.sort(key=_weight, reverse=True)
-        found += ranked[: _KEPT.get(kind, 20)]
+        found += ranked
     return found
 
 

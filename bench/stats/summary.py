@@ -20,7 +20,7 @@ from bench.stats.merge import is_session
 from bench.stats.objectives import judge_objectives
 from bench.stats.offer import Offered, mix, phase_rows
 from bench.stats.records import AbortDetail, GeneratorFacts, Latency, StatementRow, Summary, WinRow
-from bench.stats.serverside import cross_checks, served_rows
+from bench.stats.serverside import cross_checks, served_rows, shown_rows
 from bench.stats.spread import interval_rows
 from bench.stats.tail import Slowest, explain
 from bench.stats.validity import Evidence
@@ -88,7 +88,7 @@ def summarise(material: Material) -> Summary:
         ),
         blast=blast_rows(material.cold, places),
         fairness=fairness(material.contenders, regions),
-        served=served,
+        served=shown_rows(served),
         cross_checks=cross_checks(served, material.retries, material.statements),
         checks=material.checks,
         outages=material.outages,

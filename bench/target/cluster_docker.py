@@ -86,9 +86,10 @@ class Compose:
             # What is missing of Docker itself is a better reason than what compose says without it.
             require_docker(self.docker)
             cause = None if shown else answer.last_words
-            raise TargetError(
-                f"`docker compose {arguments[0]}` failed", cause=cause, hint="`bench cluster logs` may say why"
-            )
+            hint = "`bench cluster logs` may say why"
+            if arguments[0] == "up":
+                hint += "; where Docker says that address pools overlap, export CRDB_NET, e.g. as 10.90"
+            raise TargetError(f"`docker compose {arguments[0]}` failed", cause=cause, hint=hint)
         return answer.out
 
 

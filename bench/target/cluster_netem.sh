@@ -4,7 +4,7 @@
 # Every packet to another region's addresses waits half of the round trip that the matrix gives; the other half waits where
 # the answer leaves.  Packets to the own region, to clients on the host and to the internet are not delayed.
 #
-#   run      lay the delays and stay, so that `measure` can be called
+#   run      lay the delays and stay, so that `measure` can be called, until the device is gone
 #   measure  ping the first node of each other region, and print `region milliseconds`
 #
 # REGION is where this node stands, NETS lists `region=address/bits` with spaces, MATRIX is the file of round trips
@@ -51,13 +51,23 @@ measure() {
         [ "$region" = "$REGION" ] && continue
         address=${net#*=}
         # The first node of a region has the address that ends in 11.  The least of five is the way itself.
+        # BusyBox takes -i since 1.30, fractions as its sleep does.
         least=$(ping -c 5 -i 0.2 -W 2 -q "${address%.*}.11" | sed -n 's#.*= *\([0-9.]*\)/.*#\1#p')
         echo "$region ${least:-unreachable}"
     done
 }
 
+# A node that is started again gets another network namespace, in which nothing is laid.  In this one the device is gone
+# then: the side-car ends, so that it is seen to be missing and is started in the new one.
+stay() {
+    while [ -e "/sys/class/net/$DEVICE" ]; do sleep 2; done
+    echo "$DEVICE is gone: the node was started again" >&2
+    exit 1
+}
+
 case "${1:-}" in
-    run) lay && exec tail -f /dev/null ;;
+    # Not `lay && stay`, in which a tc that fails would not end the script.
+    run) lay; stay ;;
     lay) lay ;;
     measure) measure ;;
     *) echo "usage: $0 run|lay|measure" >&2; exit 2 ;;

@@ -1,12 +1,15 @@
 """The round trips between the cluster's regions as the kernel makes them, held against the matrix.
 
-Measured by ICMP from within the first node's network namespace of each region, so without CockroachDB: a wrong matrix is a
-wrong network.  May import ``errors`` and its neighbours.
+Measured by ICMP from within the network namespace of every node, so without CockroachDB: a wrong matrix is a wrong
+network.  May import ``errors`` and its neighbours.
 """
 
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 
+from bench.target.cluster import Running
 from bench.target.cluster_docker import Compose
 
 RELATIVE, ABSOLUTE_MS = 0.05, 1.0
@@ -15,9 +18,9 @@ RELATIVE, ABSOLUTE_MS = 0.05, 1.0
 
 @dataclass(frozen=True, slots=True)
 class RoundTrip:
-    """One direction: milliseconds wanted and found, None for what did not answer."""
+    """From a node to the first one of another region: milliseconds wanted and found, None for what did not answer."""
 
-    region: str
+    node: str
     other: str
     wanted_ms: float
     found_ms: float | None
@@ -30,18 +33,21 @@ class RoundTrip:
 
 
 def round_trips(
-    compose: Compose, regions: tuple[str, ...], wanted: Mapping[str, Mapping[str, float]] | None
+    compose: Compose, now: Running, wanted: Mapping[str, Mapping[str, float]] | None
 ) -> Iterator[RoundTrip]:
-    """Yield the round trip from each region to each other; ``wanted`` None wants none, where no distance is laid."""
-    for region in regions:
-        found = _measured(compose, region)
-        for other in regions:
-            if other != region:
-                yield RoundTrip(region, other, wanted[region][other] if wanted else 0.0, found.get(other))
+    """Yield the round trip from each node to each other region; ``wanted`` None wants none, where no distance is laid."""
+    nodes = now.nodes
+    with ThreadPoolExecutor(len(nodes) or 1) as pool:
+        answers = list(pool.map(partial(_measured, compose), [node.service for node in nodes]))
+    for node, found in zip(nodes, answers, strict=True):
+        for other in now.regions:
+            if other != node.region:
+                wanted_ms = wanted[node.region][other] if wanted else 0.0
+                yield RoundTrip(node.service, other, wanted_ms, found.get(other))
 
 
-def _measured(compose: Compose, region: str) -> dict[str, float | None]:
-    said = compose.run("exec", "-T", f"netem-{region}-1", "sh", "/netem.sh", "measure")
+def _measured(compose: Compose, node: str) -> dict[str, float | None]:
+    said = compose.run("exec", "-T", node.replace("crdb-", "netem-", 1), "sh", "/netem.sh", "measure")
     pairs = (line.split() for line in said.out.splitlines())
     return {pair[0]: _number(pair[1]) for pair in pairs if len(pair) == 2}
 

@@ -136,5 +136,5 @@ def _never_ready(missing: tuple[NotReady, ...], after_s: float) -> TargetError:
     lines = "".join(f"\n  {one.service} {one.reason}" for one in missing)
     hint = f"`bench cluster logs {missing[0].service}` shows more; `bench cluster down` takes it away"
     if all(one.service.startswith("netem-") for one in missing):
-        hint = "load the kernel's modules sch_netem and sch_htb, or pass --no-distance"
+        hint = "load the kernel's modules sch_netem, sch_htb and cls_u32, or pass --no-distance"
     return TargetError(f"the cluster is not ready after {format_duration(after_s)}{lines}", hint=hint)

@@ -14,7 +14,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli import group
-from bench.cli.scenario_files import round_trips_here
+from bench.cli.scenario_files import round_trips_beside
 from bench.errors import BenchError
 from bench.target.embedded import EmbeddedServer
 from tests.db.wire_double import Answer, WireDouble
@@ -23,8 +23,9 @@ from tests.target.docker_double import FILE, REGIONS, DockerDouble, containers, 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 VERSION = "CockroachDB CCL v26.2.1 (x86_64-pc-linux-gnu, built 2026/05/04 14:31:02, go1.25.5)"
 DISTANCE = {
-    f"netem-{region}-1": "".join(f"{other} {ms + 0.2}\n" for other, ms in row.items() if other != region)
-    for region, row in round_trips_here().items()
+    f"netem-{region}-{number}": "".join(f"{other} {ms + 0.2}\n" for other, ms in row.items() if other != region)
+    for region, row in round_trips_beside(FILE).items()
+    for number in (1, 2, 3)
 }
 
 
@@ -121,8 +122,9 @@ def test_up_makes_a_cluster_of_the_nodes_a_database_and_checks_both(cluster, doc
         'ALTER DATABASE "shop" SURVIVE REGION FAILURE',
     ]
     lines = done.stdout.splitlines()
-    # Regions, four times zones, regions and primary of the database, the goal, four gateways; twelve ways.
-    assert lines[0] == "checked   24 facts, 0 wrong"
+    # Regions, four times zones, regions and primary of the database, the goal, four gateways; three ways from each of
+    # eight nodes.
+    assert lines[0] == "checked   36 facts, 0 wrong"
     assert f"gateway   asia-pac  postgresql://root@127.0.0.1:{port}/shop?sslmode=disable" in lines
     assert "console   us-east   http://127.0.0.1:8080" in lines
     # The first node's data is of 1 November, 08:00.
@@ -137,7 +139,7 @@ def test_what_is_not_as_it_should_be_is_told_fact_by_fact(cluster, docker):
     }
     with gateways(zones=1, **changed) as doubles:
         known = distance_of(doubles)
-        known["round_trips"] = {**DISTANCE, "netem-eu-west-1": "us-east 0.2\nus-west 132.1\nasia-pac 240.0\n"}
+        known["round_trips"] = {**DISTANCE, "netem-eu-west-2": "us-east 0.2\nus-west 132.1\nasia-pac 240.0\n"}
         docker.knows(**known)
         done = cluster("status")
     assert done.returncode == 3
@@ -146,9 +148,27 @@ def test_what_is_not_as_it_should_be_is_told_fact_by_fact(cluster, docker):
         *(f"error: zones of {r}: expected {r}-a, {r}-b, found {r}-a" for r in sorted(REGIONS)),
         "error: the database survives the loss of a: expected region, found zone",
         *(f"error: the gateway of {r} stands in: expected region={r}, found region=us-east" for r in REGIONS[1:]),
-        "error: round trip from eu-west to us-east: expected 86 ms, found 0.2 ms",
+        "error: round trip from crdb-eu-west-2 to us-east: expected 86 ms, found 0.2 ms",
     ]
-    assert done.stdout.splitlines()[-1] == "checked   24 facts, 9 wrong"
+    assert done.stdout.splitlines()[-1] == "checked   36 facts, 9 wrong"
+
+
+def test_the_distances_are_those_beside_the_compose_file(cluster, docker, tmp_path):
+    other = tmp_path / FILE.name
+    other.write_text(FILE.read_text())
+    with gateways() as doubles:
+        docker.knows(**distance_of(doubles))
+        missing = cluster("status", "--file", str(other))
+        (tmp_path / "scenarios").mkdir()
+        matrix = (FILE.parent / "scenarios" / "rtt.txt").read_text()
+        (tmp_path / "scenarios" / "rtt.txt").write_text(matrix.replace("132", "120"))
+        done = cluster("status", "--file", str(other))
+    assert (missing.returncode, missing.stderr.splitlines()[0]) == (
+        2,
+        f"error: cannot read the distances in '{tmp_path}/scenarios/rtt.txt'",
+    )
+    assert "error: round trip from crdb-us-west-1 to eu-west: expected 120 ms, found 132.2 ms" in done.stderr
+    assert done.stdout.splitlines()[-1] == "checked   36 facts, 4 wrong"
 
 
 def test_init_on_a_database_that_is_there_keeps_it(cluster, docker):
@@ -281,6 +301,8 @@ def shop(server: EmbeddedServer) -> Iterator[EmbeddedServer]:
     """A PostgreSQL with the user and the database of the cluster."""
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute("CREATE ROLE root LOGIN SUPERUSER PASSWORD 'sesame'")
+        # A command of another test may have had this server before, and left its database.
+        connection.execute("DROP DATABASE IF EXISTS shop WITH (FORCE)")
         connection.execute("CREATE DATABASE shop OWNER root")
         try:
             yield server

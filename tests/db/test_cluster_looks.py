@@ -4,17 +4,22 @@ Refusals are those of the documentation (show-ranges.md, show-cluster-setting.md
 by a test double.
 """
 
+from contextlib import closing
 from datetime import date
 
 import pytest
 
 from bench.cli.claiming import claimed
+from bench.cli.observing import observation
 from bench.cli.preparing import Prepared
 from bench.cli.scenario_files import find_scenario
-from bench.db.admin import admin_catalogue
+from bench.db.admin import Admin, admin_catalogue
+from bench.db.cluster import follow_goal
+from bench.db.connection import connect
 from bench.db.ddl import load_schema
 from bench.db.observe import PLACEMENT, CounterReader
 from bench.db.settings import UNREADABLE
+from bench.load.beside import CounterWatch, LastLook
 from bench.metrics.frame import Counter
 from bench.stats.placement import index_places
 from bench.target.base import Target
@@ -65,6 +70,60 @@ def test_without_the_privilege_rows_are_counted_and_the_rest_is_said() -> None:
         reader.close()
     assert {reading.kind for reading in readings} == {"home"}
     assert reader.notes == [f"not allowed to read leaseholders: {NO_RANGES.message}"]
+
+
+def test_statements_that_begin_alike_are_kept_apart() -> None:
+    """The server has replaced the constants, and its fingerprint may look like a number."""
+    names = [
+        f"{'UPDATE inventory SET quantity_reserved = quantity_reserved - _'[:60]} #{tail}"
+        for tail in ("123456", "1e5432")
+    ]
+    found = Answer(("region", "name", "calls"), tuple(("us-east", name, "7") for name in names))
+    with WireDouble({"SELECT clock_timestamp": [NOW], "SELECT split_part(app_name": [found]}, HERE) as double:
+        reader = CounterReader(
+            double.url(),
+            admin_catalogue("cockroach"),
+            "shopbench/r/",
+            sources=(("statement", "counters_app_statement"),),
+        )
+        readings = reader.read()
+        reader.close()
+    assert [(reading.name, reading.value) for reading in readings] == [(name, 7.0) for name in names]
+
+
+def test_the_look_that_makes_the_nodes_work_comes_after_all_that_counts() -> None:
+    scenario, _ = find_scenario("flash-sale")
+    target = Target(
+        "url",
+        "cockroach",
+        "v26.2.1",
+        "crdb_rbr",
+        {"us-east": ("postgresql://h/d",)},
+        metrics={"us-east": ("http://h:1",)},
+    )
+    kinds = [type(each) for each in observation(target, admin_catalogue("cockroach"), scenario, "r").companions]
+    assert kinds == [CounterWatch, CounterWatch, LastLook]
+
+
+@pytest.mark.parametrize(
+    ("variant", "goal", "sent"),
+    [
+        ("crdb_rbr", "region", ['ALTER DATABASE "shop_v" SURVIVE REGION FAILURE']),
+        ("crdb_rbr", "zone", ['ALTER DATABASE "shop_v" SURVIVE ZONE FAILURE']),
+        ("crdb_rbr", None, []),
+        ("crdb_partition_by", "region", []),
+    ],
+)
+def test_a_variants_database_survives_what_the_one_beside_it_does(
+    variant: str, goal: str | None, sent: list[str]
+) -> None:
+    schema = load_schema(variant, ("us-east", "eu-west"), date(2026, 3, 1))
+    with WireDouble(
+        {"SELECT survival_goal": [Answer(("survival_goal",), ((goal,),))], "ALTER DATABASE": [Answer((), ())]}, HERE
+    ) as double:
+        with closing(connect(double.url())) as connection:
+            follow_goal(Admin.of(connection, "cockroach"), schema, "shop_v")
+        assert [text.strip() for text in double.sent if text.startswith("ALTER")] == sent
 
 
 def variables(**values: str) -> Answer:

@@ -252,7 +252,7 @@ def test_no_order_is_doubled_when_commits_lose_their_answers(standing: Standing,
         )
         assert unknown >= 10
         found = sum(c.count for c in run.statements if c.statement == "find_order")
-        assert found >= 5
+        assert found >= 1
 
 
 def test_an_order_of_unknown_fate_is_told_and_not_called_wrong(

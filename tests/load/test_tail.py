@@ -81,9 +81,9 @@ def hold_stock(play: Play) -> None:
     with Run.open(store) as run:
         url = run.manifest.target.safe_url
     password = next(
-        (home / "password").read_text().strip()
-        for home in play.home.glob("postgres-*/*")
-        if str(play.postmaster()) in (home / "data" / "postmaster.pid").read_text().split()
+        (pid.parents[1] / "password").read_text().strip()
+        for pid in play.home.glob("postgres-*/*/data/postmaster.pid")
+        if str(play.postmaster()) in pid.read_text().split()
     )
     with psycopg.connect(url, password=password) as connection:
         connection.execute("SELECT 1 FROM inventory FOR UPDATE")

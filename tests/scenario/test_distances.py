@@ -2,9 +2,10 @@
 
 import pytest
 
-from bench.cli.scenario_files import built_in, find_scenario, round_trips_here
+from bench.cli.scenario_files import built_in, find_scenario, round_trips_beside
 from bench.errors import UsageError
 from bench.scenario.distances import parse_round_trips
+from tests.target.docker_double import FILE
 
 MATRIX = """
 # milliseconds
@@ -59,6 +60,6 @@ def test_a_region_that_the_matrix_lacks_is_a_fault_with_its_path(phased):
 
 def test_every_scenario_of_ours_has_the_matrix_or_says_its_own():
     """One place for the distances: who writes some of their own does so on purpose, and is named here."""
-    home = round_trips_here()["us-east"]
+    home = round_trips_beside(FILE)["us-east"]
     found = {name: find_scenario(name)[0].distance_ms for name in built_in()}
     assert {name for name, distances in found.items() if distances != home} == {"contention", "gate"}

@@ -3,12 +3,12 @@
 import numpy as np
 import pytest
 
-from bench.metrics.frame import ArrivalCell, Counter, RetryCell, TransactionCell
+from bench.metrics.frame import ArrivalCell, Counter, RetryCell, StatementCell, TransactionCell
 from bench.metrics.histogram import Histogram
 from bench.stats.ledger import hot_keys, ledger
 from bench.stats.offer import Executed, Offered, PlannedOffer, mix, phase_rows
 from bench.stats.phases import Phase
-from bench.stats.serverside import served_rows
+from bench.stats.serverside import cross_checks, served_rows, shown_rows
 
 PHASES = (
     Phase("warm-up", 0, 5, measured=False),
@@ -137,6 +137,7 @@ def test_counters_are_differences_by_phase():
         [
             counter("start", 0, "reserve", 100),
             counter("start", 0, "reserve", 50.0, "exec_ms"),
+            counter("start", 0, "other_idx", 1, "scans", "index"),
             counter("base", 10, "reserve", 130),
             counter("base", 10, "reserve", 80.0, "exec_ms"),
             counter("base", 10, "new", 7),
@@ -153,7 +154,45 @@ def test_counters_are_differences_by_phase():
     ]
 
 
-def test_a_server_that_was_restarted_counts_from_zero():
-    rows = served_rows([counter("start", 0, "x", 100), counter("base", 10, "x", 130), counter("rest", 20, "x", 12)])
+def test_a_node_that_was_restarted_counts_from_zero():
+    rows = served_rows(
+        [
+            counter(moment, at, "n1", value, kind="node")
+            for moment, at, value in (("start", 0, 100), ("a", 9, 130), ("b", 19, 12))
+        ]
+    )
     assert [row.values for row in rows] == [{"calls": 30}, {"calls": 12}]
     assert served_rows(()) == ()
+
+
+def test_a_sum_that_fell_says_nothing_and_begins_anew():
+    """Of several servers one was restarted, or what was oldest was dropped: what was counted meanwhile nobody knows."""
+    values = (("start", 0, 1000), ("a", 9, 1300), ("b", 19, 750), ("c", 29, 760))
+    for kind in ("statement", "index", "lock"):
+        rows = served_rows([counter(moment, at, "x", value, kind=kind) for moment, at, value in values])
+        assert [(row.phase, row.values) for row in rows] == [("a", {"calls": 300}), ("c", {"calls": 10})]
+
+
+@pytest.mark.parametrize("kind", ["node", "index", "table", "database"])
+def test_what_was_not_read_at_the_start_begins_where_it_was_first_read(kind):
+    """These count on from before the run: what they had by then is not of a phase."""
+    found = served_rows(
+        [
+            counter("start", 0, "reserve", 5),
+            counter("a", 9, "late", 9000, kind=kind),
+            counter("b", 19, "late", 9010, kind=kind),
+        ]
+    )
+    assert [(row.phase, row.name, row.values) for row in found] == [("b", "late", {"calls": 10})]
+
+
+def test_sums_are_of_all_rows_and_tables_of_those_with_most():
+    names = [f"s{number}" for number in range(40)]
+    rows = served_rows(
+        [counter(moment, at, name, value, metric) for moment, at, value in (("start", 0, 0), ("a", 9, 3)) for name in names
+         for metric in ("calls", "retries")]
+    )  # fmt: skip
+    sent = [StatementCell("a", "us-east", "t", name, 3, 0, Histogram.empty()) for name in names]
+    [check] = cross_checks(rows, (), sent)
+    assert (check.server, check.client) == (120, 120)
+    assert len(shown_rows(rows)) == 30

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from psycopg.conninfo import conninfo_to_dict
 
-from bench.cli.scenario_files import round_trips_here
+from bench.cli.scenario_files import round_trips_beside
 from bench.errors import TargetError
 from bench.target.cluster import NODE_BYTES, SIZES, Running, compose_of, planned, running
 from bench.target.cluster_docker import Compose, DockerCli, require_docker
@@ -274,7 +274,7 @@ def test_a_kernel_without_netem_has_a_hint_of_its_own(docker, compose):
     ]
     docker.knows(before=listed)
     _, _, hint = refused(await_ready, compose, WANTED, Clock().patience())
-    assert "--no-distance" in hint
+    assert hint == "load the kernel's modules sch_netem, sch_htb and cls_u32, or pass --no-distance"
 
 
 def test_waiting_has_a_limit_and_names_each_part(docker, compose):
@@ -287,35 +287,48 @@ def test_waiting_has_a_limit_and_names_each_part(docker, compose):
 
 def test_compose_fails_with_its_last_words(docker, compose):
     docker.knows(up_code=1)
-    message, cause, _ = refused(compose.require, "up", "--detach")
+    message, cause, hint = refused(compose.require, "up", "--detach")
     assert (message, cause) == ("`docker compose up` failed", "network wan created")
+    assert "overlap, export CRDB_NET" in hint
 
 
 # -- distance
 
 
-def test_round_trips_are_held_against_the_matrix(docker, compose):
-    matrix = round_trips_here()
+def test_round_trips_of_every_node_are_held_against_the_matrix(docker, compose):
+    matrix = round_trips_beside(FILE)
     docker.knows(
+        before=containers(PORTS, 2),
         round_trips={
             "netem-us-east-1": "us-west 64.3\neu-west 91.2\nasia-pac unreachable\n",
             "netem-us-west-1": "us-east 63.1\n",
-        }
+            "netem-us-west-2": "us-east 32.1\n",
+        },
     )
-    found = {(way.region, way.other): way for way in round_trips(compose, REGIONS, matrix)}
-    assert len(found) == 12
-    near, far, lost = (found["us-east", other] for other in REGIONS[1:])
+    found = {(way.node, way.other): way for way in round_trips(compose, running(compose), matrix)}
+    assert len(found) == 24
+    near, far, lost = (found["crdb-us-east-1", other] for other in REGIONS[1:])
     assert (near.wanted_ms, near.found_ms, near.agrees) == (64, 64.3, True)
     # 5 % of 86 ms and one more is 5.3: 91.2 is just within, 91.4 is not.
     assert far.agrees
     assert not replace(far, found_ms=91.4).agrees
     assert (lost.found_ms, lost.agrees) == (None, False)
-    assert found["us-west", "us-east"].agrees
-    assert not found["us-west", "eu-west"].agrees
-    assert docker.asked()[0][0][-6:] == ["exec", "-T", "netem-us-east-1", "sh", "/netem.sh", "measure"]
+    assert found["crdb-us-west-1", "us-east"].agrees
+    assert not found["crdb-us-west-1", "eu-west"].agrees
+    # Nothing is laid at the second node, which the first one's figures do not show.
+    assert not found["crdb-us-west-2", "us-east"].agrees
+    asked = [words[-6:] for words, _ in docker.asked() if "exec" in words]
+    assert sorted(asked) == sorted(
+        ["exec", "-T", f"netem-{region}-{number}", "sh", "/netem.sh", "measure"]
+        for region in REGIONS
+        for number in (1, 2)
+    )
 
 
 def test_without_distance_none_is_wanted(docker, compose):
-    docker.knows(round_trips={"netem-us-east-1": "us-west 0.12\neu-west 64.0\nasia-pac 0.2\n"})
-    found = {way.other: way.agrees for way in round_trips(compose, REGIONS, None) if way.region == "us-east"}
+    docker.knows(
+        before=containers(PORTS), round_trips={"netem-us-east-1": "us-west 0.12\neu-west 64.0\nasia-pac 0.2\n"}
+    )
+    ways = round_trips(compose, running(compose), None)
+    found = {way.other: way.agrees for way in ways if way.node == "crdb-us-east-1"}
     assert found == {"us-west": True, "eu-west": False, "asia-pac": True}

@@ -12,7 +12,7 @@ import jsonschema
 import pytest
 import yaml
 
-from bench.cli.scenario_files import round_trips_here
+from bench.cli.scenario_files import round_trips_beside
 from bench.scenario.model import DEFAULT_REGIONS
 from bench.target.cluster import SIZES
 from tests.target.docker_double import FILE, ROOT, resolved_services
@@ -102,13 +102,13 @@ def test_ports_of_the_host_are_on_the_loopback_and_the_first_nodes_have_fixed_on
 
 
 def test_the_version_is_pinned_and_the_same_everywhere():
-    images = {service["image"] for service in SERVICES.values() if "cockroach" in service["image"]}
+    images = {service["image"] for service in SERVICES.values() if "cockroach" in service.get("image", "")}
     assert len(images) == 1
     assert re.fullmatch(r"cockroachdb/cockroach:v26\.2\.\d+", images.pop())
 
 
 def test_the_matrix_is_of_the_regions_of_the_file_and_of_the_scenarios():
-    assert tuple(round_trips_here()) == DEFAULT_REGIONS
+    assert tuple(round_trips_beside(FILE)) == DEFAULT_REGIONS
     mounted = [volume for volume in SERVICES["netem-us-east-1"]["volumes"] if volume.endswith(":ro")]
     for volume in mounted:
         assert (ROOT / volume.split(":")[0]).is_file()
@@ -128,6 +128,18 @@ def test_the_load_has_a_worker_in_each_region_and_a_gateway_of_each():
     assert tuple(gateways) == DEFAULT_REGIONS
     assert workers == set(DEFAULT_REGIONS)
     assert f"--remote-workers={len(workers)}" in command
+
+
+def test_no_two_services_that_are_built_export_to_one_image():
+    built = [(name, service.get("image", name)) for name, service in SERVICES.items() if "build" in service]
+    assert len({image for _, image in built}) == len(built) > 12
+
+
+def test_the_load_may_end_its_run_in_order_and_nobody_elses_end_stops_it():
+    assert SERVICES["load"]["stop_grace_period"] == "5m"
+    commands = re.findall(r"^docker compose .*$", (ROOT / "docs" / "cluster.md").read_text(), re.M)
+    assert commands
+    assert not [command for command in commands if "--exit-code-from" in command or "--abort-on" in command]
 
 
 def test_every_variable_is_documented():

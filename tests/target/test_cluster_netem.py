@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from bench.cli.scenario_files import round_trips_here
-from tests.target.docker_double import REGIONS, ROOT
+from bench.cli.scenario_files import round_trips_beside
+from tests.target.docker_double import FILE, REGIONS, ROOT
 
 SCRIPT = ROOT / "bench" / "target" / "cluster_netem.sh"
 MATRIX = ROOT / "scenarios" / "rtt.txt"
@@ -45,7 +45,9 @@ def test_every_other_region_waits_half_of_the_matrix(tmp_path, home):
     delays = {words[words.index("parent") + 1]: words[words.index("delay") + 1] for words in asked if "netem" in words}
     routes = {words[words.index("dst") + 1]: words[-1] for words in asked if "u32" in words}
     wanted = {
-        f"10.89.{n}.0/24": round_trips_here()[home][region] for n, region in enumerate(REGIONS, 1) if region != home
+        f"10.89.{n}.0/24": round_trips_beside(FILE)[home][region]
+        for n, region in enumerate(REGIONS, 1)
+        if region != home
     }
     assert {net: delays[flow] for net, flow in routes.items()} == {net: f"{ms / 2:.3f}ms" for net, ms in wanted.items()}
     assert len(set(routes.values())) == 3
@@ -80,6 +82,32 @@ def test_a_kernel_without_netem_is_an_error_with_its_words(tmp_path):
     done = run(tmp_path, "lay")
     assert done.returncode == 2
     assert "qdisc kind is unknown" in done.stderr
+
+
+@pytest.fixture
+def device(tmp_path) -> Path:
+    """A device that the script sees in the kernel's list until somebody sleeps."""
+    if not Path("/sys/class/net").is_dir():
+        pytest.skip("the kernel does not list its devices here")
+    program(tmp_path, "sleep", f'echo "$@" >> {tmp_path}/slept\nrm {tmp_path}/eth0')
+    (tmp_path / "eth0").touch()
+    return tmp_path / "eth0"
+
+
+def test_a_side_car_ends_when_its_node_has_left_the_network(tmp_path, device):
+    program(tmp_path, "tc", "exit 0")
+    done = run(tmp_path, "run", DEVICE=f"../../..{device}")
+    assert (tmp_path / "slept").read_text() == "2\n"
+    assert done.returncode == 1
+    assert done.stderr.endswith("eth0 is gone: the node was started again\n")
+
+
+@pytest.mark.parametrize("step", ["htb default", "classid 1:3", "netem", "filter"])
+def test_a_side_car_does_not_stay_where_a_step_fails(tmp_path, device, step):
+    program(tmp_path, "tc", f'case "$*" in *"{step}"*) echo "Error: no such module." >&2; exit 2;; esac')
+    done = run(tmp_path, "run", DEVICE=f"../../..{device}")
+    assert (done.returncode, done.stderr) == (2, "Error: no such module.\n")
+    assert not (tmp_path / "slept").exists()
 
 
 IPUTILS = "rtt min/avg/max/mdev = {ms}/65.1/66.0/0.3 ms"
