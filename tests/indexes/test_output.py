@@ -19,14 +19,17 @@ from bench.results.read import Run
 from tests.indexes.stage import REGION, Stage
 from tests.results.synthetic import write_tiny
 
+# Verdicts rest on what statements took: beside other work intervals may be too wide for one, so these may try again.
+pytestmark = pytest.mark.flaky(reruns=2)
+
 
 @pytest.fixture
 def outcome(stage: Stage) -> Outcome:
-    experiment = stage.experiment(plays=3)
+    experiment = stage.experiment(plays=4)
     results = tuple(stage.result(experiment, name) for name in ("things_pkey", "vital", "again", "useless"))
     schema = load_schema("pg", (REGION,), date(2026, 11, 1))
     place = Place({REGION: stage.url}, "postgres", "18.6", schema, {"scale": "small"}, True, True)
-    return Outcome(place, None, 3, True, ("1 of 4 statements of the workload were not played: never_sent",), results)
+    return Outcome(place, None, 4, True, ("1 of 4 statements of the workload were not played: never_sent",), results)
 
 
 def test_every_form_says_the_same(outcome: Outcome, tmp_path: Path) -> None:
