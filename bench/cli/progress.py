@@ -41,8 +41,8 @@ class ProgressLine:
         queued = last.generator.queued if last.generator else 0
         return (
             f"{format_duration(round(last.elapsed_s)):>8} {self._phase(last.elapsed_s):<9}"
-            f" offered {sum(c.offered for c in arrivals) / seconds:6.1f}/s"
-            f"  done {sum(c.count for c in ended) / seconds:6.1f}/s"
+            f" sessions {sum(c.offered for c in arrivals) / seconds:6.1f}/s"
+            f"  tx {sum(c.count for c in ended) / seconds:6.1f}/s"
             f"  p50 {format_ms(response.percentile_ms(50)):>8}  p99 {format_ms(response.percentile_ms(99)):>8}"
             f"  retries {retries}  waiting {queued}  orders {self._orders}"
         )

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from itertools import cycle
 
-from bench.db.connection import Connection, connect
+from bench.db.connection import Connection, DriverError, connect
 from bench.db.dialects import dialect_of
 from bench.errors import BenchError, TargetError
 from bench.scenario.model import Scenario
@@ -39,7 +39,7 @@ def gateway_connector(
 def _check_gateway(connection: Connection, region: str) -> None:
     try:
         found = dialect_of(connection).gateway_region(connection)
-    except BaseException:
+    except DriverError:
         connection.close()
         raise
     if found is not None and found != region:
