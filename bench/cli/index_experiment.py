@@ -149,7 +149,7 @@ def _weights(survey: Survey, place: Place, calls: RunCalls | None) -> Weights:
 
 
 def _notes(survey: Survey, own: Catalogue, calls: RunCalls | None, place: Place) -> Iterator[str]:
-    played = {name for name, _ in survey.calls}
+    played = survey.played
     missing = sorted(name for name in own if name not in played and not name.startswith("world_"))
     if missing:
         yield f"{len(missing)} of {len(own)} statements of the workload were not played: {', '.join(missing)}"

@@ -45,9 +45,13 @@ class Bench:
 
 @dataclass(frozen=True, slots=True)
 class Ran:
-    """A probe that has ended: its run, shares of all cores used in the measured time, and how it ended."""
+    """A probe that has ended: its run, shares of all cores used in the measured time, and how it ended.
+
+    ``prepared_s`` passed until its store was there: the first probe of a search waits for a server and its data.
+    """
 
     path: Path
+    prepared_s: float
     server_cpu: float | None
     machine_cpu: float | None
     looked: int
@@ -117,27 +121,32 @@ class Prober:
                 start_new_session=True,
             )
             self._process = process
+            began = time.monotonic()
             try:
-                path, meter, early = self._watch(process, str(file), longest_s if may_end_early else None, before)
+                path, meter, early, found_at = self._watch(
+                    process, str(file), longest_s if may_end_early else None, before
+                )
             except BaseException:
                 _end(process)
                 raise
         if path is None or process.returncode not in _GOES_ON:
             raise _failed(process.returncode, log)
         looked = len(looks(longest_s)) if may_end_early else 1
-        return Ran(path, *meter.shares(), looked, early, process.returncode)
+        return Ran(path, found_at - began, *meter.shares(), looked, early, process.returncode)
 
     def _watch(
         self, process: "subprocess.Popen[bytes]", file: str, longest_s: int | None, before: set[Path]
-    ) -> tuple[Path | None, _Meter, bool]:
+    ) -> tuple[Path | None, _Meter, bool, float]:
         meter, early, path = _Meter(process.pid), False, None
+        found_at = time.monotonic()
         due = list(looks(longest_s)) if longest_s else []
         name = self.bench.scenario.name
         while process.poll() is None:
             time.sleep(_POLL_S)
             if self._stops:
                 raise KeyboardInterrupt
-            path = path or _own(set(_folders(self.bench.runs, name)) - before, file)
+            if path is None:
+                path, found_at = _own(set(_folders(self.bench.runs, name)) - before, file), time.monotonic()
             part = _part(path) if path else None
             if path is None or part is None or early:
                 continue
@@ -148,7 +157,8 @@ class Prober:
                 early = bool(due) and self._is_clear(path, part, longest_s or 0)
                 if early:
                     process.send_signal(signal.SIGINT)
-        return path or _own(set(_folders(self.bench.runs, name)) - before, file), meter, early
+        path = path or _own(set(_folders(self.bench.runs, name)) - before, file)
+        return path, meter, early, found_at
 
     def _is_clear(self, path: Path, part: Window, longest_s: int) -> bool:
         with suppress(BenchError), Run.open(path) as run:

@@ -3,24 +3,28 @@
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from functools import partial
 from random import Random
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.db.catalogue import Catalogue
 from bench.db.connection import Connection
-from bench.db.rehearsal import Enough, Rehearsal, Visit
+from bench.db.rehearsal import Enough, Rehearsal, Spoilt, Visit
 from bench.db.retry import RetryPolicy
 from bench.db.session import Effects, Session
-from bench.errors import UsageError
-from bench.indexes.survey import Play
+from bench.errors import TargetError, UsageError
+from bench.indexes.survey import Play, Visitors
 from bench.load import locust
 from bench.load.user import Equipment, Setup, ShopUser
 from bench.metrics.recorder import Recorder
 
+T = TypeVar("T")
 _TAG = "1de7e5000000"
 """Ends the idempotency keys, as a run's tag does."""
 _POLICY = RetryPolicy(max_attempts=2, budget_s=1.0)
 """Nobody else is there to be in conflict with."""
+_TAKES = 5
+"""CockroachDB may give a transaction up without anybody else, as where a lease moves."""
 
 
 class Company:
@@ -35,15 +39,17 @@ class Company:
         first = next(iter(connectors))
         home = self._session(first)
         setup = Setup(home, tuple(connectors), {}, 1, _TAG, writes=False)
-        home.raise_curtain()
         try:
-            state = user_class.prepare(setup)
+            state = _repeated("preparing the users", partial(_prepared, home, user_class, setup))
         finally:
             home.drop()
         self._users = {region: self._user(user_class, region, state) for region in connectors}
 
-    def play(self, play: Play, visit: Visit) -> None:
-        """Play a session and undo it; raises what the workload or the driver raises."""
+    def play(self, play: Play, visitors: Visitors) -> None:
+        """Play a session and undo it, again when the server gave it up; raises what the workload or the driver raises."""
+        _repeated(f"session '{play.session}' in {play.region}", lambda: self._play_once(play, visitors()))
+
+    def _play_once(self, play: Play, visit: Visit) -> None:
         user, session = self._users[play.region], self._sessions[play.region]
         method = getattr(user, user.sessions[play.session])
         session.visit = visit
@@ -72,6 +78,29 @@ class Company:
         members: dict[str, Any] = {"abstract": True, "equipment": kit}
         rehearsing: type[ShopUser] = type("Rehearsing", (user_class,), members)
         return rehearsing(locust.env.Environment())
+
+
+def _prepared(home: Rehearsal, user_class: type[ShopUser], setup: Setup) -> Any:
+    home.raise_curtain()
+    try:
+        return user_class.prepare(setup)
+    finally:
+        home.drop_curtain()
+
+
+def _repeated(what: str, take: Callable[[], T]) -> T:
+    """Return what a take returns that the server did not give up; TargetError when it gives up each of them."""
+    spoilt = None
+    for _ in range(_TAKES):
+        try:
+            return take()
+        except Spoilt as error:
+            spoilt = error
+    raise TargetError(
+        f"the server gave a transaction up {_TAKES} times: {what}",
+        cause=str(spoilt),
+        hint="let nothing else write to this database meanwhile",
+    ) from spoilt
 
 
 class _NoArrivals:

@@ -29,6 +29,8 @@ from bench.stats.search import Search, next_rate
 MOST_PROBES = 24
 REPLAY_FACTOR = 2
 """A replay is measured for so much longer than a probe of the search at most: near the limit little is clear soon."""
+_OPENING_S = 5.0
+"""About what a run takes before its load where server and data are there already."""
 _DROPPED = "of arrivals were dropped"
 
 
@@ -44,6 +46,7 @@ class Hunt:
     probes: list[Probe] = field(default_factory=list)
     is_finished: bool = False
     wrong_data: list[str] = field(default_factory=list)
+    _prepared_s: list[float] = field(default_factory=list)
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -90,8 +93,12 @@ class Hunt:
         return trials(self.probes, self.objective.region)
 
     def _expected_s(self) -> float:
-        longest = self.prober.bench.warm_up_s + self.prober.bench.longest_s
-        return self.took_s / len(self.probes) if self.probes else longest
+        """Return how long a probe takes: as those so far, but only the first waits for a server and its data."""
+        if not self.probes:
+            return self.prober.bench.warm_up_s + self.prober.bench.longest_s
+        first, *later = self._prepared_s
+        once = first - min([first, *(later or [_OPENING_S])])
+        return (self.took_s - once) / len(self.probes)
 
     def _probe(self, purpose: Purpose, rate: float) -> None:
         longest = self.prober.bench.longest_s * (REPLAY_FACTOR if purpose == "replay" else 1)
@@ -100,6 +107,7 @@ class Hunt:
             left = int(self.max_time_s - self.took_s - self.prober.bench.warm_up_s)
             longest = max(min(longest, left), min(longest, 5))
         ran = self.prober.run(rate, longest)
+        self._prepared_s.append(ran.prepared_s)
         self.probes.append(self._read(purpose, rate, ran))
         self.tell(self._line(self.probes[-1]))
 

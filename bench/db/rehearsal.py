@@ -19,12 +19,22 @@ from bench.db.session import Effects, Params, Rows, Session
 from bench.db.wire import Call, Prepared, Wire
 from bench.units import NS_PER_MS
 
+__all__ = ["Enough", "Params", "Rehearsal", "Spoilt", "Visit"]
+
 
 class Enough(Exception):
     """Raised by a visitor that has seen all it came for: the rest of the session need not be played."""
 
 
-__all__ = ["Enough", "Params", "Rehearsal", "Visit"]
+class Spoilt(Exception):
+    """The server gave the transaction up (SQLSTATE class 40): nothing of the session counts, and it may be played again.
+
+    There is no way on from a savepoint.  CockroachDB refuses to roll back to one of before ("cannot rollback to savepoint
+    after a transaction restart", [LT:txn]), and a snapshot of PostgreSQL's that was too old stays so.
+    """
+
+
+_GIVEN_UP = "40"
 
 Level = Literal["transaction", "arm", "trial"]
 Visit = Callable[["Rehearsal", str, Params], None]
@@ -54,12 +64,14 @@ class Rehearsal(Session):
         super().__init__(region, opened, catalogue, _Unheard(), Effects(time.perf_counter_ns, lambda _: None))
         self.visit = visit
         self._on_stage = False
+        self._is_spoilt = False
 
     # -- the transaction around everything
 
     def raise_curtain(self) -> None:
         """Begin what will be undone; raises psycopg.Error when there is no connection to be had."""
         self.connect()
+        self._is_spoilt = False
         self._send_named("rehearsal_begin")
         self._state, self._on_stage = "none", True
 
@@ -104,7 +116,7 @@ class Rehearsal(Session):
     def rollback(self) -> None:
         """Undo the open transaction of the workload."""
         was, self._state = self._state, "none"
-        if was == "begun" and self._wire is not None:
+        if was == "begun" and self._wire is not None and not self._is_spoilt:
             self._send_named("undo_transaction")
             self._send_named("keep_transaction")
 
@@ -119,7 +131,7 @@ class Rehearsal(Session):
             yield
             is_kept = keep
         finally:
-            if self._wire is not None and self._wire.is_usable:
+            if self._wire is not None and self._wire.is_usable and not self._is_spoilt:
                 if not is_kept:
                     self._send_named(f"undo_{level}")
                 self._send_named(f"keep_{level}")
@@ -147,8 +159,9 @@ class Rehearsal(Session):
         given: Any = params
         if params is not None and not isinstance(params, Mapping):
             given = {param.name: value for param, value in zip(statement.params, params, strict=True)}
-        cursor = self.require_connection().execute(f"{prefix} {statement.sql}", given, prepare=False)
-        return cursor.fetchall()
+        with self._noticing():
+            cursor = self.require_connection().execute(f"{prefix} {statement.sql}", given, prepare=False)
+            return cursor.fetchall()
 
     def require_connection(self) -> Connection:
         """Return the connection of the session; psycopg.OperationalError when there is none."""
@@ -166,6 +179,24 @@ class Rehearsal(Session):
             # On another connection nothing would be undone.
             raise psycopg.OperationalError("the connection of the rehearsal is lost")
         return super()._connected()
+
+    def _send(self, prepared: Prepared, params: Params) -> Rows:
+        with self._noticing():
+            return super()._send(prepared, params)
+
+    def _exchange(self, calls: list[Call]) -> list[Rows]:
+        with self._noticing():
+            return super()._exchange(calls)
+
+    @contextmanager
+    def _noticing(self) -> Iterator[None]:
+        try:
+            yield
+        except psycopg.Error as error:
+            if self._on_stage and (error.sqlstate or "").startswith(_GIVEN_UP):
+                self._is_spoilt = True
+                raise Spoilt(str(error).partition("\n")[0]) from error
+            raise
 
     def _send_named(self, name: str, params: Params = None) -> Rows:
         return self._send(self._named(name), params)

@@ -4,13 +4,13 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import partial
 
 from bench.db.connection import Connection
 from bench.db.indexing import ForeignKeyFacts, IndexFacts, drop_if_there, rebuild
-from bench.db.rehearsal import Visit
 from bench.indexes.plans import deleted_tables, written_tables
 from bench.indexes.structure import Twin, serves, touched_by_deletes, twins
-from bench.indexes.survey import Play, PlayFunction, Survey
+from bench.indexes.survey import Play, PlayFunction, Survey, Visitors
 from bench.indexes.trial import SIDES, Bench, OneSide, Side, Trial, put_together, side_by_side, until_seen
 from bench.stats.indexing import Role, effect
 
@@ -47,7 +47,7 @@ class Experiment:
         names = (index.name, *(part.name for part in self.parts_of(index)))
         users = {*(user for name in names for user in self.survey.users_of(name)), *self._deleters(index)}
         found: dict[str, Role] = {}
-        for name in {name for name, _ in self.survey.calls}:
+        for name in self.survey.played:
             writes = index.table in self._written(name)
             if name in users:
                 found[name] = "both" if writes else "reads"
@@ -79,7 +79,7 @@ class Experiment:
     def _hide_in_place(self, trial: Trial) -> None:
         with self._set_apart(trial.index):
             for number, play in enumerate(self.survey.plays_of(trial.statements, self.plays), 1):
-                self._play(play, side_by_side(trial, self.bench, play), trial)
+                self._play(play, partial(side_by_side, trial, self.bench, play), trial)
                 if number % LOOK_EVERY == 0 and _is_clear(trial, self.plays // 2):
                     return
 
@@ -100,19 +100,19 @@ class Experiment:
         for side in order:
             if side == "with":
                 for play in plays:
-                    self._play(play, sides[play, side].visit, trial)
+                    self._play(play, sides[play, side].visitor, trial)
             else:
                 with self._dropped(trial.index) as rebuilt:
                     for play in plays:
-                        self._play(play, sides[play, side].visit, trial)
+                        self._play(play, sides[play, side].visitor, trial)
                 took_s = rebuilt[0]
         for play in plays:
             put_together(trial, play, sides[play, "with"], sides[play, "without"])
         return took_s
 
-    def _play(self, play: Play, visit: Visit, trial: Trial) -> None:
+    def _play(self, play: Play, visitors: Visitors, trial: Trial) -> None:
         wanted = {name: count for name, count in self.survey.sent[play].items() if name in trial.statements}
-        self.play(play, until_seen(visit, wanted))
+        self.play(play, lambda: until_seen(visitors(), wanted))
 
     @contextmanager
     def _dropped(self, index: IndexFacts) -> Iterator[list[float]]:
@@ -145,7 +145,7 @@ class Experiment:
     def _deleters(self, index: IndexFacts) -> Iterator[str]:
         """Yield the statements whose deletes look for rows by the index."""
         parents = {key.parent for key in self.served(index)}
-        for name in {name for name, _ in self.survey.calls}:
+        for name in self.survey.played:
             if parents & touched_by_deletes(deleted_tables(self.bench.catalogue[name].sql), self.foreign_keys):
                 yield name
 

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
 from bench.db.catalogue import Catalogue, Statement
@@ -30,8 +31,10 @@ RARE_PLAYS = 4
 """A session is played in every region again and again, until so many rounds have brought no statement not seen before, and
 none of its statements was seen in fewer plays."""
 
-PlayFunction = Callable[[Play, Visit], None]
-"""Plays a session in a transaction that is rolled back, and shows the visitor each statement before it is sent."""
+Visitors = Callable[[], Visit]
+"""Makes a visitor that has seen nothing: what the server gave up is played again from its beginning."""
+PlayFunction = Callable[[Play, Visitors], None]
+"""Plays a session in a transaction that is rolled back, and shows a visitor each statement before it is sent."""
 
 
 @dataclass(slots=True)
@@ -48,8 +51,6 @@ class Survey:
     """Indexes by statement that it would go by if no table were read whole: as it would be in larger ones."""
     unplayed: dict[str, frozenset[str]] = field(default_factory=dict)
     """Indexes that statements of the workload might go by that no session sent."""
-    calls: Counter[tuple[str, str]] = field(default_factory=Counter)
-    """Calls by statement and region."""
     sent: dict[Play, Counter[str]] = field(default_factory=dict)
     """How often each play sent each statement."""
     refused: Counter[str] = field(default_factory=Counter)
@@ -65,8 +66,7 @@ class Survey:
                 known = len(self.used)
                 for region in regions:
                     each = Play(seed, region, session)
-                    self.sent[each] = Counter()
-                    play(each, self.visitor(each))
+                    play(each, partial(self.visitor, each))
                 idle[session] = idle[session] + 1 if len(self.used) == known else 0
 
     def _has_rare(self, session: str) -> bool:
@@ -75,15 +75,15 @@ class Survey:
         return any(plays[name] < RARE_PLAYS for name in mine)
 
     def visitor(self, play: Play) -> Visit:
-        """Return the visitor of one play."""
+        """Return the visitor of one play; what an earlier one of it was shown does not count."""
+        sent = self.sent[play] = Counter[str]()
 
         def visit(session: Rehearsal, name: str, params: Params) -> None:
-            self.sent[play][name] += 1
+            sent[name] += 1
             place = name, play.region
-            self.calls[place] += 1
             if self._plans[place] < PLANS_PER_REGION:
+                self._look(session, name, params, first=not self._plans[place])
                 self._plans[place] += 1
-                self._look(session, name, params, first=self._plans[place] == 1)
 
         return visit
 
@@ -96,6 +96,11 @@ class Survey:
             for name, count in sent.items():
                 found[name, play.region] += count / plays[play.region, play.session] / sessions[play.region]
         return dict(found)
+
+    @property
+    def played(self) -> frozenset[str]:
+        """Names of the statements that were sent."""
+        return frozenset(name for sent in self.sent.values() for name in sent)
 
     def users_of(self, index: str) -> tuple[str, ...]:
         """Return the statements that went by an index."""
@@ -121,9 +126,8 @@ class Survey:
 
     def look_at_unplayed(self, connection: Connection, statements: Iterable[Statement]) -> None:
         """Ask for the plans of statements that no session sent, as for any values (PostgreSQL 16 and later)."""
-        played = {name for name, _ in self.calls}
         for statement in statements:
-            if statement.name not in played and "prefer_indexes" in self.catalogue:
+            if statement.name not in self.played and "prefer_indexes" in self.catalogue:
                 self.unplayed[statement.name] = self._generic(connection, statement)
 
     def _generic(self, connection: Connection, statement: Statement) -> frozenset[str]:

@@ -7,6 +7,7 @@ repetitions of a side the shortest is taken: what comes from outside only ever m
 from collections import Counter, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from statistics import mean
 from typing import Literal
 
@@ -157,13 +158,16 @@ class OneSide:
     bench: Bench
     side: Side
     times: dict[tuple[str, int], float] = field(default_factory=dict)
-    _visits: Counter[str] = field(default_factory=Counter)
 
-    def visit(self, session: Rehearsal, name: str, params: Params) -> None:
-        """Time a statement where the index is there, or is gone for everyone."""
-        if name not in self.trial.statements or self._visits[name] >= VISITS:
+    def visitor(self) -> Visit:
+        """Return a visitor that times statements where the index is there, or is gone for everyone."""
+        self.times.clear()
+        return partial(self._visit, Counter())
+
+    def _visit(self, visits: Counter[str], session: Rehearsal, name: str, params: Params) -> None:
+        if name not in self.trial.statements or visits[name] >= VISITS:
             return
-        self._visits[name] += 1
+        visits[name] += 1
         try:
             with session.savepoint("arm"):
                 times = [
@@ -174,7 +178,7 @@ class OneSide:
         except DriverError:
             self.trial.refused[name] += 1
             return
-        self.times[name, self._visits[name]] = min(times)
+        self.times[name, visits[name]] = min(times)
 
 
 def put_together(trial: Trial, play: Play, present: OneSide, absent: OneSide) -> None:

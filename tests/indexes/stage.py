@@ -59,9 +59,9 @@ class Stage:
         self.survey = Survey("postgres", lab, self.catalogue, {})
         self.remembered: list[str] = []
 
-    def play(self, play: Play, visit) -> None:
+    def play(self, play: Play, visitors) -> None:
         session = self.session
-        session.visit = visit
+        session.visit = visitors()
         session.raise_curtain()
         try:
             session.begin()
