@@ -48,7 +48,7 @@ class Sides:
         """How far both sides can be trusted; one DEGRADED run among several steady ones does no harm."""
         before = [sample.validity for sample in self.before]
         if "INVALID" in (*before, self.after.validity):
-            return "counts"
+            return "none"
         is_steady = self.after.validity == "VALID" and 2 * before.count("VALID") >= len(before)
         return "all" if is_steady else "unsteady"
 

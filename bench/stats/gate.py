@@ -21,7 +21,6 @@ Outcome = Literal["passed", "failed", "unclear"]
 
 JUDGED_MS = 0.05
 """Times below this are more the client's own than the server's, and a third of one is nobody's trouble."""
-_STEADY = frozenset({"blocks", "calls"})
 _FRAME = frozenset({"BEGIN", "COMMIT", "ROLLBACK"})
 TOLERANCE = 0.10
 DETECT = 0.30
@@ -112,10 +111,10 @@ def decide(fitness: Fitness, objectives: Sequence[ObjectiveRow], comparison: Com
 def _refused(verdict: Verdict, text: str, fitness: Fitness, comparison: Comparison, limits: Limits) -> Gate:
     """Return the verdict on a run that is not fit: never PASS.
 
-    How often statements ran and what they read does not depend on the generator.  A lost index can make a machine so busy
-    that nothing else can be measured on it, and then these tell why: that is a FAIL.
+    A lost index can make a machine so busy that nothing can be measured on it, and then what its statements read tells why:
+    that is a FAIL.
     """
-    rows = [row for row in comparison.rows if row.key.metric in _STEADY and _is_worth_it(row)]
+    rows = [row for row in comparison.rows if row.is_of_a_plan and _is_worth_it(row)]
     checks = [_check(row, clear, limits) for row, clear in zip(rows, _clear(rows), strict=True)]
     worse = [check for check in checks if check.outcome == "failed"]
     unfit = Check("run", "failed", text)

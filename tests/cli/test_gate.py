@@ -130,8 +130,8 @@ def test_all_fields_are_named_at_once_and_an_area_may_be_allowed():
         (["DEGRADED", "VALID", "VALID"], "VALID", "all"),
         (["DEGRADED", "DEGRADED", "VALID"], "VALID", "unsteady"),
         (["VALID"], "DEGRADED", "unsteady"),
-        (["VALID", "VALID"], "INVALID", "counts"),
-        (["INVALID", "VALID", "VALID"], "VALID", "counts"),
+        (["VALID", "VALID"], "INVALID", "none"),
+        (["INVALID", "VALID", "VALID"], "VALID", "none"),
     ],
 )
 def test_a_comparison_trusts_its_runs_as_far_as_their_verdicts_go(before, after, trust):

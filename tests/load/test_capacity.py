@@ -29,6 +29,7 @@ BUDGET = ("--max-time", "60s", "--probe", "6s", "--warm-up", "2s", "--scale", "t
 
 
 @pytest.mark.slow
+@pytest.mark.flaky(reruns=2)  # on a machine that others use as well one probe may take all of the time
 def test_a_search_within_a_budget_leaves_probes_and_an_answer(bench, tmp_path):
     done = bench(
         "capacity", "checkout", "--p99", "5s", "--start", "3/s", "--regions", "us-east,eu-west", "--orders", "30/min",
