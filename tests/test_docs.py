@@ -44,10 +44,11 @@ def reference() -> str:
     lines += ["## Exit codes", "", "| Code | Means |", "| --- | --- |"]
     lines += [f"| {int(code)} | {text} |" for code, text in CODES.items()]
     lines += ["", "When several hold, the first of 3, 6, 130, 4, 1 is returned.", ""]
+    lines += ["Environment: `BENCH_HOME` (where the embedded server keeps its data), `BENCH_URL`, `BENCH_GATEWAY`"]
     lines += [
-        "Environment: `BENCH_HOME` (where the embedded server keeps its data), `BENCH_URL`, `BENCH_TARGET`, `BENCH_PORT`,"
+        "(`REGION=URL REGION=URL …`), `BENCH_TARGET`, `BENCH_PORT`, `BENCH_COMPOSE_FILE`, `BENCH_DEBUG`, `NO_COLOR`.",
+        "",
     ]
-    lines += ["`BENCH_COMPOSE_FILE`, `BENCH_DEBUG`, `NO_COLOR`.", ""]
     lines += ["Results go to standard output, everything else to standard error.", ""]
     root = click.Context(group, info_name="bench", terminal_width=100, **group.context_settings)
     for path, command, context in commands(group, root):

@@ -70,7 +70,7 @@ def find_capacity(asked: Asked) -> int:
         folder,
         asked.warm_up_s,
         asked.longest_s,
-        asked.target.url,
+        {} if asked.target.is_cluster else asked.target.environment,
     )
     folder.mkdir(parents=True)
     console.note(f"objective {objective.describe()}")
@@ -202,8 +202,6 @@ def _arguments(asked: Asked) -> Iterator[str]:
         yield from ("--target", "cluster")
     elif not (target.url or target.gateways):
         yield from ("--target", "embedded")
-    for region, url in () if target.is_cluster else target.gateways:
-        yield from ("--gateway", f"{region}={url}")
     if target.variant:
         yield from ("--variant", target.variant)
     if target.port:

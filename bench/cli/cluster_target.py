@@ -3,9 +3,7 @@
 import os
 from dataclasses import dataclass
 
-import click
-from click.core import ParameterSource
-
+from bench.cli.options import is_typed
 from bench.errors import UsageError
 from bench.target.cluster import find_file, running_here
 from bench.target.cluster_docker import DockerCli
@@ -24,15 +22,16 @@ class Named:
 def is_in_force(url: str | None, gateways: tuple[str, ...]) -> bool:
     """Whether ``--target`` decides, and not ``--url`` or ``--gateway``; UsageError where both are typed.
 
-    What is typed goes before the environment, and there BENCH_URL before BENCH_TARGET: by it a command tells its children.
+    What is typed goes before the environment, and there BENCH_URL and BENCH_GATEWAY before BENCH_TARGET: by them a command
+    tells its children.
     """
     if not url and not gateways:
         return True
-    if not _is_typed("target"):
+    if not is_typed("target"):
         return False
-    if gateways or _is_typed("url"):
-        given = "--gateway" if gateways else "--url"
-        raise UsageError(f"--target and {given} both name a database", hint="give one of them")
+    typed = [option for option, name in (("--gateway", "gateways"), ("--url", "url")) if is_typed(name)]
+    if typed:
+        raise UsageError(f"--target and {typed[0]} both name a database", hint="give one of them")
     return True
 
 
@@ -43,8 +42,3 @@ def cluster_here() -> Named:
     # With certificates they are behind the authority of the cluster, which a plain reader does not know.
     consoles = {} if found.has_certificates else found.consoles()
     return Named(gateways, tuple((region, url) for region, urls in consoles.items() for url in urls))
-
-
-def _is_typed(option: str) -> bool:
-    context = click.get_current_context(silent=True)
-    return context is not None and context.get_parameter_source(option) is ParameterSource.COMMANDLINE

@@ -11,7 +11,7 @@ from contextlib import closing
 
 from bench.cli import console
 from bench.cli.opening import RUN_DATABASE
-from bench.cli.options import load_arguments
+from bench.cli.options import TargetOptions, load_arguments
 from bench.cli.seed_estimate import require_embedded_disk
 from bench.cli.seeding import SeedRequest
 from bench.db.admin import Admin
@@ -80,7 +80,7 @@ def _load_in_child(url: str, schema: Schema, request: SeedRequest) -> None:
         # -P: with the current folder on the path, a checkout's ./bench would hide the installed package.
         [sys.executable, "-P", "-c", "from bench.cli import main; main()", *load_arguments(request, schema.variant)],
         # In the environment, because a command line is for everyone to read.
-        env={**os.environ, "BENCH_URL": url},
+        env={**os.environ, **TargetOptions(url, (), None, None).environment},
         stdin=subprocess.DEVNULL,
         stdout=subprocess.DEVNULL,
         check=False,

@@ -7,6 +7,7 @@ from datetime import UTC, date, datetime
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
 
 from bench.errors import UsageError
 from bench.units import parse_duration, parse_rate
@@ -15,6 +16,8 @@ if TYPE_CHECKING:
     from bench.cli.seeding import SeedRequest
 
 Command = TypeVar("Command", bound=Callable[..., Any])
+URL, GATEWAYS = "BENCH_URL", "BENCH_GATEWAY"
+"""In the environment: a command line is for everyone to read, and these may hold passwords."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,12 @@ class TargetOptions:
     def first(self) -> str | None:
         """The address of the database, or that of the first gateway; None for the embedded server."""
         return self.url or next((url for _, url in self.gateways), None)
+
+    @property
+    def environment(self) -> dict[str, str]:
+        """What tells a child process of ours the same addresses; an empty variable counts as none."""
+        gateways = (f"{region}={url.replace(' ', '%20')}" for region, url in self.gateways)
+        return {URL: self.url or "", GATEWAYS: " ".join(gateways)}
 
     @property
     def by_region(self) -> dict[str, tuple[str, ...]]:
@@ -58,14 +67,13 @@ def target_options(command: Command) -> Command:
     """Add the options that name the database."""
     for option in reversed(
         (
-            click.option(
-                "--url", envvar="BENCH_URL", callback=_url, help="Database to use instead of the embedded server."
-            ),
+            click.option("--url", envvar=URL, callback=_url, help="Database to use instead of the embedded server."),
             click.option(
                 "--gateway",
                 "gateways",
                 multiple=True,
                 metavar="REGION=URL",
+                envvar=GATEWAYS,
                 help="A region's own gateway; repeat for each.",
             ),
             click.option(
@@ -91,6 +99,8 @@ def parse_target(
 
     TargetError where the target is the cluster, and it does not run here.
     """
+    if is_typed("url") and not is_typed("gateways"):
+        gateways = ()
     if target is not None:
         from bench.cli.cluster_target import cluster_here, is_in_force
 
@@ -110,6 +120,12 @@ def parse_target(
             )
         pairs.append((region, address))
     return TargetOptions(url, tuple(pairs), variant, port)
+
+
+def is_typed(option: str) -> bool:
+    """Whether an option of the command was given on its command line, and not by the environment."""
+    context = click.get_current_context(silent=True)
+    return context is not None and context.get_parameter_source(option) is ParameterSource.COMMANDLINE
 
 
 def parse_metrics(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -30,7 +30,7 @@ _GOES_ON = frozenset(
 class Bench:
     """What all probes of a search share: ``arguments`` are those of ``bench run`` beside the scenario.
 
-    ``url`` of the database, which may hold a password, is told by the environment: a command line is for everyone to read.
+    ``environment`` names the database where it is not the embedded server's: a command line is for everyone to read.
     """
 
     scenario: Scenario
@@ -40,7 +40,7 @@ class Bench:
     folder: Path
     warm_up_s: float
     longest_s: int
-    url: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +117,7 @@ class Prober:
                 stdin=subprocess.DEVNULL,
                 stdout=said,
                 stderr=subprocess.STDOUT,
-                env=os.environ | ({"BENCH_URL": bench.url} if bench.url else {}),
+                env={**os.environ, **bench.environment},
                 start_new_session=True,
             )
             self._process = process

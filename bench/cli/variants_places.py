@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from contextlib import closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from urllib.parse import quote, urlsplit
 
 from bench.cli.options import TargetOptions, default_processes, load_arguments
@@ -71,7 +71,11 @@ def _embedded(schema: Schema, options: TargetOptions) -> Place:
 
 
 def _by_url(schema: Schema, spec: SeedSpec, options: TargetOptions, name: str, is_there: bool) -> Place:
-    gateways = tuple(part for region, url in options.gateways for part in ("--gateway", f"{region}={_in(url, name)}"))
+    there = replace(
+        options,
+        url=_in(options.url, name) if options.url else None,
+        gateways=tuple((region, _in(url, name)) for region, url in options.gateways),
+    )
     processes = default_processes()
     request = SeedRequest(spec, LoadOptions(processes, 2 * processes))
     seed = load_arguments(request, schema.variant)
@@ -80,10 +84,9 @@ def _by_url(schema: Schema, spec: SeedSpec, options: TargetOptions, name: str, i
     return Place(
         schema.variant,
         f"database '{name}'",
-        ("--variant", schema.variant, *gateways, *_metrics(options)),
-        # In the environment, because a command line is for everyone to read; of gateways it is the user's to keep it out.
-        {"BENCH_URL": _in(options.url, name)} if options.url else {},
-        (*seed, *gateways),
+        ("--variant", schema.variant, *_metrics(options)),
+        there.environment,
+        tuple(seed),
     )
 
 

@@ -5,15 +5,17 @@ import contextlib
 import json
 import subprocess
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+import click
 import psycopg
 import pytest
 from click.testing import CliRunner
 
 from bench.cli import group
+from bench.cli.options import TargetOptions, parse_target, target_options
 from bench.cli.scenario_files import round_trips_beside
 from bench.errors import BenchError
 from bench.target.embedded import EmbeddedServer
@@ -282,12 +284,60 @@ def test_two_names_of_one_database_are_refused(invoke):
             {"BENCH_URL": "postgresql://127.0.0.1:1/x", "BENCH_TARGET": "cluster"},
             "error: cannot reach database 'x'",
         ),
+        (
+            (),
+            {"BENCH_GATEWAY": "us-east=postgresql://127.0.0.1:1/x", "BENCH_TARGET": "cluster"},
+            "error: cannot reach database 'x'",
+        ),
+        (
+            ("--target", "cluster"),
+            {"BENCH_GATEWAY": "us-east=postgresql://127.0.0.1:1/x"},
+            "error: the cluster does not run here",
+        ),
     ],
 )
 def test_what_is_typed_goes_before_the_environment(invoke, words, environment, said):
     done = invoke("audit", *words, **environment)
     assert done.returncode == 3
     assert done.stderr.startswith(said)
+
+
+PLACES = TargetOptions(
+    None,
+    (
+        ("us-east", "postgresql://shop:a%40b@h:1/x"),
+        ("us-east", "postgresql://h:2/x"),
+        ("eu-west", "postgresql://h:3/x"),
+    ),
+    None,
+    None,
+)
+
+
+@pytest.mark.parametrize(
+    ("told", "words", "heard"),
+    [
+        (PLACES, (), PLACES),
+        (replace(PLACES, url="postgresql://h:4/x"), (), replace(PLACES, url="postgresql://h:4/x")),
+        (PLACES, ("--url", "postgresql://h:4/x"), TargetOptions("postgresql://h:4/x", (), None, None)),
+        (PLACES, ("--gateway", "eu-west=postgresql://h:5/x"), replace(PLACES, gateways=(("eu-west", "postgresql://h:5/x"),))),
+        (replace(PLACES, gateways=()), (), TargetOptions(None, (), None, None)),
+    ],
+)  # fmt: skip
+def test_a_command_tells_its_children_where_the_database_is(told, words, heard, monkeypatch):
+    """By the environment, for others can read a command line; what is typed goes before it."""
+
+    @click.command()
+    @target_options
+    @click.pass_context
+    def listen(context, **given):
+        context.obj.append(parse_target(**given))
+
+    found = []
+    for name, value in told.environment.items():
+        monkeypatch.setenv(name, value)
+    listen.main(list(words), obj=found, standalone_mode=False)
+    assert found == [heard]
 
 
 def test_what_is_missing_of_docker_is_named_before_what_compose_says(invoke, docker):
