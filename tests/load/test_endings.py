@@ -4,6 +4,8 @@ import os
 import resource
 import signal
 import subprocess
+import sys
+import textwrap
 from collections.abc import Callable
 from pathlib import Path
 
@@ -181,3 +183,21 @@ def test_a_server_that_stays_frozen_does_not_hold_the_run(start: Start, steady: 
     with play.run() as run:
         assert run.last_s < 4 + 1 + 15
         assert sum(c.count for c in run.cells if c.outcome == "unfinished" and c.name.startswith("session:")) == 4
+
+
+def test_an_interrupt_is_told_once():
+    """The hub of gevent prints what is raised in it, before it reaches whoever has a sentence for it."""
+    script = """
+        import time, bench.load
+        try:
+            print("waiting", flush=True)
+            time.sleep(60)
+        except KeyboardInterrupt:
+            print("told")
+    """
+    with subprocess.Popen(
+        [sys.executable, "-c", textwrap.dedent(script)], text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        assert process.stdout.readline() == "waiting\n"
+        process.send_signal(signal.SIGINT)
+        assert process.communicate(timeout=30) == ("told\n", "")
