@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from bench.cli.probing import Prober, Ran
 from bench.errors import UsageError
-from bench.results.probe import Window, count_orders, read_answers, read_little, read_work, window
+from bench.results.probe import Window, count_orders, generators_faults, read_answers, read_little, read_work, window
 from bench.results.read import Run
 from bench.results.summarise import summarise_run
 from bench.stats.capacity import (
@@ -31,7 +31,6 @@ REPLAY_FACTOR = 2
 """A replay is measured for so much longer than a probe of the search at most: near the limit little is clear soon."""
 _OPENING_S = 5.0
 """About what a run takes before its load where server and data are there already."""
-_DROPPED = "of arrivals were dropped"
 
 
 @dataclass(slots=True)
@@ -121,9 +120,9 @@ class Hunt:
             validity, work, (orders, sessions) = summary.validity, read_work(run, part), count_orders(run)
             counts = read_answers(run, part, self.objective).counts
             little = read_little(run)
+            faults = generators_faults(run, part, self.objective, ran.looked, validity.reasons)
             self.wrong_data += [ran.path.name] if summary.broken or summary.oversold else []
         judged = next(row for row in rows if row.region == self.objective.region)
-        faults = tuple(reason for reason in validity.reasons if _DROPPED not in reason)
         seconds = part.seconds or None
         return Probe(
             number=self.prober.made,

@@ -65,6 +65,7 @@ class OpenSource:
         self._origin_ns = 0
         self._early: list[Schedule] = []
         self._extra: list[gevent.Greenlet] = []
+        self._is_closed = False
 
     @property
     def busy(self) -> int:
@@ -74,6 +75,8 @@ class OpenSource:
     @property
     def queued(self) -> int:
         """Arrivals that wait for a free user."""
+        if self._is_closed:
+            return 0  # what is in the queues then only tells users to go
         return sum(region.queue.qsize() for region in self._regions.values())
 
     def dispatch(self, origin_ns: int, wait_until: Callable[[int], None]) -> None:
@@ -132,6 +135,7 @@ class OpenSource:
     def close(self, users: Mapping[str, int]) -> int:
         """Drop what was not started, let idle users go, and return how many arrivals were dropped."""
         gevent.killall(self._extra)
+        self._is_closed = True
         dropped = 0
         for name, place in self._regions.items():
             while not place.queue.empty():

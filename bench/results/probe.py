@@ -1,7 +1,7 @@
 """From the store of a probe, finished or still being written, to what the search takes of it."""
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import numpy.typing as npt
@@ -11,8 +11,10 @@ from bench.metrics.recorder import DROPPED
 from bench.results.read import Run
 from bench.stats.littles_law import LittleRow, little
 from bench.stats.merge import SESSION_PREFIX
-from bench.stats.probing import Counts, Objective
+from bench.stats.probing import Counts, Objective, judge_counts
 from bench.stats.serverside import served_rows
+from bench.stats.validity import DROPPED as DROPPED_ARRIVALS
+from bench.stats.validity import LATE
 
 Timed = tuple[int, Histogram]
 """(which second, times of what ended in it)."""
@@ -92,6 +94,23 @@ def read_answers(run: Run, part: Window, objective: Objective, region: str | Non
         failed=sum(part.count for _, part in failed),
     )
     return Answers(counts, times.percentile_ms(50), times.percentile_ms(99), good / size if size else None)
+
+
+def generators_faults(
+    run: Run, part: Window, objective: Objective, looked: int, reasons: Iterable[str]
+) -> tuple[str, ...]:
+    """Return which reasons against the measurement may have decided the probe.
+
+    Drops are no fault at a rate that the server does not bear.  An arrival that was handed out late is answered later by as
+    much; where the objective breaks even with its limit raised by the greatest such lag, the server broke it.
+    """
+    faults = tuple(reason for reason in reasons if DROPPED_ARRIVALS not in reason)
+    if not faults or not all(reason.startswith(LATE) for reason in faults):
+        return faults
+    late_ms = Histogram.merge(cell.dispatch for cell in run.arrivals if cell.phase == part.phase).max_ms or 0.0
+    patient = replace(objective, limit_ms=objective.limit_ms + late_ms)
+    counts = read_answers(run, part, patient, patient.region).counts
+    return () if judge_counts(counts, patient, looked).verdict == "broke" else faults
 
 
 def _by_second(parts: Iterable[Timed], size: int, above_ms: float) -> npt.NDArray[np.int64]:

@@ -29,6 +29,8 @@ _HALF_FRAME_S = 0.5
 
 Verdict = Literal["VALID", "DEGRADED", "INVALID"]
 
+LATE, DROPPED = "arrivals were handed out late", "of arrivals were dropped"
+"""What tells these reasons from the others."""
 DISPATCH_DEGRADED_MS = 10.0
 """Ten milliseconds late is a round trip inside one continent: it starts to show in response times."""
 DISPATCH_INVALID_MS = 100.0
@@ -209,7 +211,7 @@ def _lateness(evidence: Evidence) -> Iterable[Fault]:
     if p99 is not None and p99 > DISPATCH_DEGRADED_MS:
         invalid = p99 > DISPATCH_INVALID_MS
         limit = DISPATCH_INVALID_MS if invalid else DISPATCH_DEGRADED_MS
-        text = f"arrivals were handed out late: dispatch lag p99 {format_ms(p99)} (limit {format_ms(limit)})"
+        text = f"{LATE}: dispatch lag p99 {format_ms(p99)} (limit {format_ms(limit)})"
         yield ("INVALID" if invalid else "DEGRADED"), text
 
 
@@ -219,7 +221,7 @@ def _loss(evidence: Evidence) -> Iterable[Fault]:
         counts = f"{evidence.dropped:,} of {evidence.offered:,}"
         limit = f"{DROPPED_INVALID_SHARE:.1%}".replace("%", " %")
         percent = f"{100 * share:.2g}" if share < 0.1 else f"{100 * share:.0f}"
-        yield "INVALID", f"{percent} % of arrivals were dropped ({counts}; limit {limit})"
+        yield "INVALID", f"{percent} % {DROPPED} ({counts}; limit {limit})"
 
 
 def _process(process: Process) -> Iterable[Fault]:

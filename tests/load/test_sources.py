@@ -99,16 +99,19 @@ def test_what_nobody_was_free_for_is_dropped_with_its_wait() -> None:
         source.dispatch(time.perf_counter_ns(), alarm())
         queued = source.queued
         dropped = source.close({"us-east": 1})
+        left = source.busy, source.queued
         made_frame = frame(recorder)
         cells = [cell for cell in made_frame.transactions if cell.outcome == "dropped"]
         print(json.dumps([len(schedule), len(kept), queued, dropped, sum(c.count for c in cells),
-                          max(c.response.max_ns for c in cells) / 1e9]))
+                          max(c.response.max_ns for c in cells) / 1e9, left]))
         """
     )
-    planned, began, queued, dropped, recorded, longest_s = found
+    planned, began, queued, dropped, recorded, longest_s, left = found
     assert began == 1
     assert queued == dropped == recorded == planned - 1
     assert longest_s == pytest.approx(0.5, abs=0.2)
+    # The one user is told to go by something in the queue, which is no arrival.
+    assert left == [1, 0]
 
 
 def test_buyers_who_were_never_let_in_count_as_contenders_who_got_nothing() -> None:

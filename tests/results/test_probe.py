@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from bench.cli.searching import _DROPPED
 from bench.metrics.frame import ArrivalCell, Event, Frame, GeneratorCell, TransactionCell
 from bench.metrics.histogram import Histogram
 from bench.metrics.recorder import DROPPED
-from bench.results.probe import read_answers, read_little, read_work, window
+from bench.results.probe import generators_faults, read_answers, read_little, read_work, window
 from bench.results.read import Run
 from bench.results.store import RunWriter
+from bench.stats import validity
 from bench.stats.probing import Objective
 from bench.stats.validity import Evidence, judge
 from tests.results.synthetic import manifest
@@ -122,7 +122,36 @@ def test_what_kept_users_at_work_and_littles_law(tmp_path):
         assert row.by_counts == pytest.approx(9.5 * 10 / 10, rel=0.01)
 
 
-def test_drops_are_no_fault_of_the_generator():
-    evidence = Evidence(offered=100, started=90, dropped=10)
+LATE = "arrivals were handed out late: dispatch lag p99 20 ms (limit 10 ms)"
+
+
+@pytest.mark.parametrize(
+    ("limit_ms", "reasons", "kept"),
+    [
+        # Looks take 5 ms: too slow by far more than the 0.1 ms that arrivals were late.
+        (3.0, (LATE,), ()),
+        # What just misses the limit may have missed it for the lateness.
+        (4.95, (LATE,), (LATE,)),
+        # Without a core every answer waits, and by how much is not known.
+        (3.0, (LATE, "the generator waited for a core"), (LATE, "the generator waited for a core")),
+        (3.0, ("10 % of arrivals were dropped (10 of 100; limit 0.5 %)",), ()),
+        (3.0, (), ()),
+    ],
+)
+def test_what_of_the_generator_may_have_decided_a_probe(tmp_path, limit_ms, reasons, kept):
+    objective = Objective(limit_ms, percent=50.0, transaction="look")
+    with written(tmp_path / "late", 8) as run:
+        assert generators_faults(run, window(run), objective, 1, reasons) == kept
+
+
+def test_drops_are_no_fault_of_the_generator(tmp_path):
+    reasons = judge(Evidence(offered=100, started=90, dropped=10)).reasons
+    assert len(reasons) == 1
+    with written(tmp_path / "dropped", 8) as run:
+        assert generators_faults(run, window(run), OBJECTIVE, 1, reasons) == ()
+
+
+def test_the_reason_of_a_late_arrival_is_known_by_its_beginning():
+    evidence = Evidence(dispatch=times(*[20.0] * 100))
     [reason] = judge(evidence).reasons
-    assert _DROPPED in reason
+    assert reason.startswith(validity.LATE)
