@@ -2,8 +2,10 @@
 
 import os
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from bench.cli.options import is_typed
+from bench.db.observe_nodes import AUTHORITY
 from bench.errors import UsageError
 from bench.target.cluster import find_file, running_here
 from bench.target.cluster_docker import DockerCli
@@ -39,6 +41,5 @@ def cluster_here() -> Named:
     """Return how the cluster of the compose file is reached from this machine; TargetError where it does not run."""
     found = running_here(DockerCli(), find_file(os.environ.get(FILE_VARIABLE)))
     gateways = tuple((region, url) for region, urls in found.gateways().items() for url in urls)
-    # With certificates they are behind the authority of the cluster, which a plain reader does not know.
-    consoles = {} if found.has_certificates else found.consoles()
-    return Named(gateways, tuple((region, url) for region, urls in consoles.items() for url in urls))
+    trust = f"?{AUTHORITY}={quote(str(found.certificates / 'ca.crt'))}" if found.has_certificates else ""
+    return Named(gateways, tuple((region, url + trust) for region, urls in found.consoles().items() for url in urls))

@@ -75,7 +75,7 @@ def with_metrics(target: Target, options: TargetOptions) -> Target:
 
 
 def _node_reader(target: Target) -> NodeReader:
-    nodes = [Node(region, address) for region, addresses in target.metrics.items() for address in addresses]
+    nodes = [Node.at(region, address) for region, addresses in target.metrics.items() for address in addresses]
     return NodeReader(nodes, Pool(_NODES_AT_ONCE).map, partial(gevent.sleep, 0))
 
 

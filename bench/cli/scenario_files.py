@@ -3,7 +3,7 @@
 import difflib
 import importlib
 import importlib.resources
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from importlib.resources.abc import Traversable
 from pathlib import Path
 
@@ -19,11 +19,14 @@ def built_in() -> dict[str, Traversable]:
     return {file.name.removesuffix(".toml"): file for file in folder.iterdir() if file.name.endswith(".toml")}
 
 
-def round_trips_beside(compose_file: Path) -> dict[str, dict[str, float]]:
-    """Return the round trips between regions that the compose file's side-cars lay; UsageError when it has none."""
+def round_trips_beside(compose_file: Path, regions: Iterable[str] = ()) -> dict[str, dict[str, float]]:
+    """Return the round trips that the compose file's side-cars lay; UsageError when it has none, or none of a region."""
     path = compose_file.parent / "scenarios" / MATRIX_NAME
     try:
-        return parse_round_trips(path.read_text(encoding="utf-8"), MATRIX_NAME)
+        found = parse_round_trips(path.read_text(encoding="utf-8"), MATRIX_NAME)
+        if missing := [region for region in regions if region not in found]:
+            raise ValueError(f"'{MATRIX_NAME}' has no region {', '.join(missing)}")
+        return found
     except (OSError, ValueError) as error:
         hint = "it is mounted into the side-cars that lay the distance (docs/cluster.md)"
         raise UsageError(f"cannot read the distances in '{path}'", cause=str(error), hint=hint) from None

@@ -6,16 +6,19 @@ The text is Prometheus' (version 0.0.4); a node's is megabytes long and needs no
 
 import math
 import re
+import ssl
 import time
 import urllib.request
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from http.client import HTTPException
+from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from bench.db.observe import Reading
 from bench.metrics.nodes import COUNTERS, HEALTH, LEVELS, NODE
 
 PATH = "/_status/vars"
+AUTHORITY = "sslrootcert"
 NODE_TIMEOUT_S = 6.0
 """What one node may take for its text."""
 _SOCKET_TIMEOUT_S = 3.0
@@ -31,10 +34,21 @@ Spread = Callable[[Callable[["Node"], list[Reading]], Sequence["Node"]], Iterabl
 
 @dataclass(frozen=True, slots=True)
 class Node:
-    """A node's region and the address of its DB Console, e.g. ``http://host:8080``."""
+    """A node's region and the address of its DB Console, e.g. ``http://host:8080``.
+
+    ``authority`` is the file of who signed its certificate; None leaves it to those that this machine trusts.
+    """
 
     region: str
     address: str
+    authority: str | None = None
+
+    @classmethod
+    def at(cls, region: str, address: str) -> "Node":
+        """Return the node at an address, which names the file as a URL of a database does: ``?sslrootcert=ca.crt``."""
+        parts = urlsplit(address)
+        files = parse_qs(parts.query).get(AUTHORITY)
+        return cls(region, urlunsplit((parts.scheme, parts.netloc, parts.path, "", "")), files[0] if files else None)
 
 
 class Exposition:
@@ -106,7 +120,7 @@ class NodeReader:
 
     def _read(self, node: Node) -> list[Reading]:
         try:
-            found = self._fetch(node.address)
+            found = self._fetch(node)
         except (OSError, HTTPException, ValueError) as error:
             self.notes.append(f"no metrics of {node.region} from {node.address}: {_reason(error)}")
             return []
@@ -117,12 +131,13 @@ class NodeReader:
             self.notes.append(f"{node.address} exports {listed}")
         return list(_readings(node, found))
 
-    def _fetch(self, address: str) -> dict[str, float]:
+    def _fetch(self, node: Node) -> dict[str, float]:
         until = time.monotonic() + NODE_TIMEOUT_S
         found = Exposition((*_COUNTED, *LEVELS))
         # Never by a proxy of the environment: a node is reached as directly as its SQL port.
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
-        with opener.open(f"{address.rstrip('/')}{PATH}", timeout=_SOCKET_TIMEOUT_S) as answer:
+        trust = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=node.authority))
+        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trust)
+        with opener.open(f"{node.address.rstrip('/')}{PATH}", timeout=_SOCKET_TIMEOUT_S) as answer:
             while piece := answer.read1(_PIECE):
                 found.feed(piece)
                 self.breathe()

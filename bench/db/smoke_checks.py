@@ -169,7 +169,7 @@ def _send_sample(lab: Lab, statement: Statement) -> None:
 
 
 def eventually(*names: str) -> Check:
-    """Return a check that repeats its last statement until what was made is there as of a moment ago."""
+    """Return a check that repeats its last statement until what was made, and its rows, are there as of a moment ago."""
 
     def check(lab: Lab) -> str:
         for name in names[:-1]:
@@ -194,7 +194,9 @@ def _until_answered(look: Callable[[], str]) -> str:
     deadline = time.monotonic() + STALE_WITHIN_S
     while True:
         try:
-            return look()
+            found = look()
+            if found != "false" or time.monotonic() > deadline:
+                return found
         except psycopg.Error:
             if time.monotonic() > deadline:
                 raise

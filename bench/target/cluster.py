@@ -154,9 +154,16 @@ def compose_of(docker: Docker, file: Path, credentials: str = INSECURE, *, dista
         "CRDB_CREDENTIALS": credentials,
         "CRDB_SSLMODE": "disable" if credentials == INSECURE else "verify-full",
         "CRDB_CLIENT_CERTS": str(certificates_of(file)),
-        "CRDB_UID": str(os.getuid()),
+        "CRDB_UID": _owner(docker, credentials),
     }
     return Compose(docker, file, environment if distance else {**environment, "CRDB_NETEM": "off"})
+
+
+def _owner(docker: Docker, credentials: str) -> str:
+    """Return the user, as a container numbers it, whom the client's key belongs to on this machine."""
+    if credentials != INSECURE and "rootless" in docker.run(["info", "--format", "{{.SecurityOptions}}"], {}).out:
+        return "0"  # there the user is root in a container, and every other number is of nobody here
+    return str(os.getuid())
 
 
 def planned(compose: Compose, size: Size) -> tuple[Planned, ...]:

@@ -96,7 +96,8 @@ class Compose:
 def require_docker(docker: Docker) -> int:
     """Return the bytes of memory that Docker's engine has; TargetError names what is missing of Docker."""
     info = docker.run(["info", "--format", "{{.MemTotal}}"], {})
-    if info.code:
+    # Some versions of the command end with 0 all the same, and with nothing to say (docker/cli#5900).
+    if info.code or not info.out.strip().strip("0"):
         raise TargetError("Docker's engine does not answer", cause=info.last_words, hint="start Docker, then try again")
     compose = docker.run(["compose", "version", "--short"], {})
     if compose.code:
@@ -108,7 +109,7 @@ def require_docker(docker: Docker) -> int:
         raise TargetError(
             f"docker compose is {version}, too old for the cluster's file", hint=f"install {wanted} or later"
         )
-    return int(info.out.strip() or 0)
+    return int(info.out)
 
 
 def has_docker() -> bool:

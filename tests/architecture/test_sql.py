@@ -188,6 +188,21 @@ def test_statements_are_composed_for_other_programs_alone() -> None:
     assert composing == {"bench/db/scripts.py"}
 
 
+_UNTYPED = re.compile(r"%\((\w+)\)s(?!\s*::)")
+
+
+SQL_FILES = sorted(file for folder in (*FOLDERS, "examples") for file in (ROOT / folder).glob("**/*.sql"))
+
+
+@pytest.mark.parametrize("file", SQL_FILES, ids=lambda file: str(file.relative_to(ROOT)))
+def test_every_placeholder_has_its_type(file: Path) -> None:
+    """CockroachDB refuses a statement whose functions have several signatures for a value without a type (42P18).
+
+    The driver sends text without one, and numbers with the smallest that holds them (cockroachdb/cockroach#91396).
+    """
+    assert _UNTYPED.findall(re.sub("--.*", "", file.read_text())) == []
+
+
 # -- what is sent
 
 

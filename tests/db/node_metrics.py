@@ -1,9 +1,11 @@
 """A server of metrics in the format that CockroachDB's documentation shows; it is none of its nodes."""
 
+import ssl
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 
 # The first lines are those of the page "Prometheus Endpoint" and "Multi-dimensional Metrics" (docs v26.2).
 DOCUMENTED = """\
@@ -48,8 +50,12 @@ class Exporter:
         self.released = threading.Event()
 
 
+CERTIFICATE = Path(__file__).with_name("certificate.pem")
+"""Of localhost and 127.0.0.1, signed by itself, with its key beside it: for these tests and nothing else."""
+
+
 @contextmanager
-def exporter() -> Iterator[Exporter]:
+def exporter(*, secure: bool = False) -> Iterator[Exporter]:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             served.asked += 1
@@ -66,7 +72,11 @@ def exporter() -> Iterator[Exporter]:
             pass
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    served = Exporter(f"http://127.0.0.1:{server.server_address[1]}")
+    if secure:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(CERTIFICATE, CERTIFICATE.with_suffix(".key"))
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    served = Exporter(f"http{'s' if secure else ''}://127.0.0.1:{server.server_address[1]}")
     thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02})
     thread.start()
     try:

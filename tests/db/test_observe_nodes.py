@@ -1,6 +1,7 @@
 """Metrics of nodes are read as they are exported, summed once, and a node that does not answer costs its own alone."""
 
 import socket
+from urllib.parse import quote
 
 import pytest
 
@@ -11,7 +12,7 @@ from bench.metrics.frame import Counter
 from bench.metrics.nodes import COUNTERS, HEALTH, LEVELS, NODE
 from bench.stats.serverside import node_rows, retries_beside, served_rows
 
-from .node_metrics import DOCUMENTED, exporter, exposition
+from .node_metrics import CERTIFICATE, DOCUMENTED, exporter, exposition
 
 EVERY = {metric.name: 1000.0 for metric in COUNTERS} | dict.fromkeys(LEVELS, 0.0)
 
@@ -45,6 +46,21 @@ def test_the_text_may_come_in_pieces(size: int) -> None:
     for start in range(0, len(text), size):
         found.feed(text[start : start + size])
     assert found.sums() == EVERY
+
+
+def test_a_certificate_is_verified_by_the_authority_that_the_address_names() -> None:
+    with exporter(secure=True) as one:
+        trusting = Node.at("us-east", f"{one.address}?sslrootcert={quote(str(CERTIFICATE))}")
+        reader = NodeReader(
+            [trusting, Node.at("us-east", one.address), Node.at("us-east", f"{one.address}?sslrootcert=no")]
+        )
+        one.text = exposition(EVERY)
+        found = reader.read()
+    assert len(found) == len(EVERY)
+    assert {reading.name for reading in found} == {one.address}
+    said = [note.partition(": ")[2] for note in reader.notes]
+    assert "CERTIFICATE_VERIFY_FAILED" in said[0]
+    assert "No such file or directory" in said[1]
 
 
 def test_every_metric_of_every_node_is_read_and_levels_are_apart() -> None:

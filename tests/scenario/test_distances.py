@@ -1,5 +1,7 @@
 """The matrix of round trips: read with every fault named, and taken by a scenario from its first region."""
 
+from pathlib import Path
+
 import pytest
 
 from bench.cli.scenario_files import built_in, find_scenario, round_trips_beside
@@ -63,3 +65,13 @@ def test_every_scenario_of_ours_has_the_matrix_or_says_its_own():
     home = round_trips_beside(FILE)["us-east"]
     found = {name: find_scenario(name)[0].distance_ms for name in built_in()}
     assert {name for name, distances in found.items() if distances != home} == {"contention", "gate"}
+
+
+def test_a_matrix_that_lacks_a_region_of_the_cluster_is_named(tmp_path: Path) -> None:
+    (tmp_path / "scenarios").mkdir()
+    (tmp_path / "scenarios" / "rtt.txt").write_text("us-east eu-west\nus-east 0 80\neu-west 80 0\n")
+    file = tmp_path / "docker-compose.cluster.yml"
+    assert set(round_trips_beside(file, ["eu-west"])) == {"us-east", "eu-west"}
+    with pytest.raises(UsageError, match="cannot read the distances") as refused:
+        round_trips_beside(file, ["us-east", "asia-pac"])
+    assert refused.value.cause == "'rtt.txt' has no region asia-pac"

@@ -37,7 +37,10 @@ def end(code, out="", err=""):
 
 if words[0] == "info":
     if not known["engine"]:
-        end(1, err="Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?\\n")
+        said = "Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?"
+        end(known["info_code"], err=said + "\\n")
+    if words[-1] == "{{{{.SecurityOptions}}}}":
+        end(0, known["security"] + "\\n")
     end(0, str(known["memory"]) + "\\n")
 if words[0] == "inspect":
     end(0, json.dumps(known["health"].get(words[-1])) + "\\n")
@@ -164,6 +167,8 @@ class DockerDouble:
         """Write what it knows: ``given`` over a machine with a running engine, much memory and no containers."""
         known: dict[str, Any] = {
             "engine": True,
+            "info_code": 1,
+            "security": "[name=seccomp,profile=builtin name=cgroupns]",
             "memory": 64 << 30,
             "compose": "2.39.1",
             "services": {},

@@ -1,5 +1,6 @@
 """What Docker says of the cluster, read: addresses, readiness with reasons, and what stands in the way of a start."""
 
+import os
 import socket
 from collections.abc import Iterator
 from dataclasses import replace
@@ -49,8 +50,10 @@ def test_docker_is_missing(tmp_path, monkeypatch):
     assert "--url" in hint
 
 
-def test_the_engine_does_not_run(docker):
-    docker.knows(engine=False)
+@pytest.mark.parametrize("code", [1, 0])
+def test_the_engine_does_not_run(docker, code):
+    """`docker info` of some versions ends with 0 all the same (docker/cli#5900)."""
+    docker.knows(engine=False, info_code=code)
     message, cause, hint = refused(require_docker, DockerCli())
     assert message == "Docker's engine does not answer"
     assert "Is the docker daemon running?" in cause
@@ -123,7 +126,7 @@ def test_half_a_cluster_has_no_size(docker, compose):
 def test_the_variables_of_the_file(docker, monkeypatch):
     monkeypatch.delenv("CRDB_CLIENT_CERTS", raising=False)
     compose_of(DockerCli(), FILE, "--certs-dir=/certs", distance=False).run("ps")
-    [(words, given)] = docker.asked()
+    words, given = docker.asked()[-1]
     assert words[:3] == ["compose", "--file", str(FILE)]
     # All profiles: compose would not see the containers of those that are not named.
     assert words[3:] == [*(word for name in SIZES for word in ("--profile", name)), "--profile", "load", "ps"]
@@ -332,3 +335,18 @@ def test_without_distance_none_is_wanted(docker, compose):
     ways = round_trips(compose, running(compose), None)
     found = {way.other: way.agrees for way in ways if way.node == "crdb-us-east-1"}
     assert found == {"us-west": True, "eu-west": False, "asia-pac": True}
+
+
+@pytest.mark.parametrize(
+    ("security", "credentials", "owner"),
+    [
+        ("[name=seccomp,profile=builtin]", "--certs-dir=/certs", str(os.getuid())),
+        ("[name=seccomp,profile=builtin name=rootless]", "--certs-dir=/certs", "0"),
+        ("[name=seccomp,profile=builtin name=rootless]", "--insecure", str(os.getuid())),
+    ],
+)
+def test_the_clients_key_belongs_to_this_user(docker, security, credentials, owner):
+    """In a rootless engine this user is root of the containers; without certificates nobody has to be asked."""
+    docker.knows(security=security)
+    assert compose_of(DockerCli(), FILE, credentials).environment["CRDB_UID"] == owner
+    assert bool(docker.asked()) == (credentials != "--insecure")

@@ -226,6 +226,14 @@ def test_a_node_with_certificates_is_asked_by_tls(tmp_path):
     assert "https://localhost:8080/health?ready=1" in done.stdout
 
 
+def test_a_node_of_an_image_without_curl_is_asked_by_sql(tmp_path):
+    text = shell("crdb-us-east-1", "healthcheck").replace("command -v curl", "command -v no-such-program")
+    programs = {"cockroach": 'echo "$@"; exit 3', "curl": "echo must not be asked"}
+    done = run(text, tmp_path, programs, CREDENTIALS="--certs-dir=/certs")
+    assert done.stdout == "sql --certs-dir=/certs --host=localhost:26257 --execute=SELECT 1\n"
+    assert done.returncode == 3
+
+
 INITIALISED = "ERROR: cluster has already been initialized"
 REFUSED = "ERROR: cannot dial server.\\nIs the server running?"
 

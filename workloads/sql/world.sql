@@ -9,7 +9,7 @@ SELECT u.id, a.street_address, a.city, a.postal_code, a.country, u.first_name ||
   JOIN user_addresses a ON a.region = u.region AND a.user_id = u.id AND a.is_default AND a.address_type = 'shipping'
  WHERE u.region = %(region)s::crdb_internal_region AND u.status = 'active'
  ORDER BY u.id
- LIMIT %(count)s
+ LIMIT %(count)s::BIGINT
 
 -- name: world_items
 -- What can be bought, by popularity: each product with its first active variant, if it has variants.
@@ -21,7 +21,7 @@ SELECT p.id, v.id, p.sku, p.name, p.slug, p.category_id, p.brand, p.tags[1]
             SELECT min(w.sort_order) FROM product_variants w WHERE w.product_id = p.id AND w.is_active)
  WHERE p.status = 'active'
  ORDER BY f.times_ordered DESC NULLS LAST, p.id
- LIMIT %(count)s
+ LIMIT %(count)s::BIGINT
 
 -- name: world_stock_places
 -- Every warehouse with its region, the places that stock is taken from.

@@ -2,12 +2,12 @@
 
 -- name: database_exists
 -- params: name text
-SELECT 1 FROM pg_catalog.pg_database WHERE datname = %(name)s
+SELECT 1 FROM pg_catalog.pg_database WHERE datname = %(name)s::TEXT
 
 -- name: databases_like
 -- Databases whose name begins so, the oldest first; seeds are kept as databases of their own.
 -- params: prefix text
-SELECT datname FROM pg_catalog.pg_database WHERE left(datname, length(%(prefix)s)) = %(prefix)s ORDER BY oid
+SELECT datname FROM pg_catalog.pg_database WHERE left(datname, length(%(prefix)s::TEXT)) = %(prefix)s::TEXT ORDER BY oid
 
 -- name: database_make
 -- names: database
@@ -58,7 +58,7 @@ SELECT key, value FROM shopbench_meta
 
 -- name: meta_write
 -- params: key text, value text
-INSERT INTO shopbench_meta (key, value) VALUES (%(key)s, %(value)s)
+INSERT INTO shopbench_meta (key, value) VALUES (%(key)s::TEXT, %(value)s::TEXT)
 ON CONFLICT (key) DO UPDATE SET value = excluded.value
 
 -- name: isolation
@@ -68,7 +68,7 @@ SHOW transaction_isolation
 -- A setting's value, by name.
 -- dialect: postgres
 -- params: name text
-SELECT setting || COALESCE(unit, '') FROM pg_catalog.pg_settings WHERE name = %(name)s
+SELECT setting || COALESCE(unit, '') FROM pg_catalog.pg_settings WHERE name = %(name)s::TEXT
 
 -- name: begin_snapshot
 -- One consistent view of the whole database for as long as the transaction lasts.

@@ -62,7 +62,7 @@ ANALYZE {table}
 
 -- name: set_sequence
 -- params: name text, value bigint
-SELECT setval(%(name)s, %(value)s)
+SELECT setval(%(name)s::TEXT, %(value)s::BIGINT)
 
 -- name: load_journal_make
 -- A unit of work that is committed is in here: blocks of rows, and statements of the schema as part 'ddl'.
@@ -104,14 +104,14 @@ RETURNING first_unit
 -- a lock holds nobody off (cockroachdb/cockroach#13546, #169981); there load_claim alone keeps two loads apart.
 -- dialect: postgres
 -- params: key bigint
-SELECT pg_try_advisory_lock(%(key)s)
+SELECT pg_try_advisory_lock(%(key)s::BIGINT)
 
 -- name: load_lock_shared
 -- dialect: postgres
 -- params: key bigint
-SELECT pg_advisory_lock_shared(%(key)s)
+SELECT pg_advisory_lock_shared(%(key)s::BIGINT)
 
 -- name: load_unlock_alone
 -- dialect: postgres
 -- params: key bigint
-SELECT pg_advisory_unlock(%(key)s)
+SELECT pg_advisory_unlock(%(key)s::BIGINT)
