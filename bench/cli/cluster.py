@@ -1,12 +1,11 @@
 """``bench cluster``."""
 
 import sys
-from typing import Any
 
 import click
 
 from bench.cli import console
-from bench.cli.options import Duration, parse_target, target_options
+from bench.cli.options import Duration, address_options, parse_target
 from bench.errors import ExitCode, UsageError
 
 _FILE = click.option(
@@ -95,14 +94,11 @@ def down(file: str | None, volumes: bool, yes: bool) -> None:
 
 
 @command.command("smoke")
-@target_options
+@address_options("CockroachDB to ask, instead of the cluster that runs here.")
 @click.option("--json", "as_json", is_flag=True, help="Print the facts as JSON.")
-def smoke(as_json: bool, **given: Any) -> int:
+def smoke(url: str | None, gateways: tuple[str, ...], as_json: bool) -> int:
     """Check one by one the facts about CockroachDB that bench relies on; by default on the cluster that runs here."""
     from bench.cli.smoking import smoke as check_facts
 
-    options = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
-    if not options.url and not options.gateways:
-        options = parse_target(None, (), None, None, "cluster")
-    gateways = options.by_region or {"": (options.url or "",)}
-    return int(check_facts(gateways, as_json) or ExitCode.OK)
+    options = parse_target(url, gateways, None, None, None if url or gateways else "cluster")
+    return int(check_facts(options.by_region or {"": (options.url or "",)}, as_json) or ExitCode.OK)

@@ -140,7 +140,7 @@ def _checked(compose: Compose, now: Running, size: Size) -> int:
 
 def _distance_facts(compose: Compose, now: Running) -> Iterator[Fact]:
     # Of the file that is mounted into the side-cars, which need not be the one that came with bench.
-    matrix = round_trips_beside(compose.file) if now.has_distance else None
+    matrix = round_trips_beside(compose.file, now.regions) if now.has_distance else None
     for way in round_trips(compose, now, matrix):
         wanted, found = f"{way.wanted_ms:g} ms", "no answer" if way.found_ms is None else f"{way.found_ms:g} ms"
         yield Fact(f"round trip from {way.node} to {way.other}", wanted, wanted if way.agrees else found)
@@ -160,9 +160,9 @@ def warn_of_license(compose: Compose, gateway: str) -> None:
     if has_license(gateway):
         return
     began = _made_at(compose)
-    ends = f" on {began + GRACE:%Y-%m-%d %H:%M} UTC" if began else " seven days after it was made"
+    ends = f" from {began + GRACE:%Y-%m-%d %H:%M} UTC on" if began else " from seven days after it was made on"
     console.warning(
-        f"without a licence CockroachDB lets only 5 transactions be open{ends}; such a run ends with XXC02 and is not valid",
+        f"without a licence CockroachDB lets only 5 transactions be open at a time{ends}; then a run ends with XXC02",
         hint="set a licence (docs/cluster.md), or begin anew with `bench cluster down --volumes`",
     )
 

@@ -5,9 +5,11 @@ from collections.abc import Callable
 from contextlib import closing
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any, TypeVar
 
 import gevent
+from rich.text import Text
 
 from bench.audit.audit import run_audit
 from bench.audit.journal import RunWindow
@@ -25,7 +27,7 @@ from bench.db.catalogue import Catalogue
 from bench.db.connection import connect
 from bench.db.patience import patiently
 from bench.db.session import Effects
-from bench.errors import ExitCode, UsageError
+from bench.errors import BenchError, ExitCode, UsageError
 from bench.load.plan import Ended
 from bench.metrics.frame import JournalEntry
 from bench.metrics.outcome import Finding, StockRow
@@ -125,11 +127,7 @@ class Conclusion:
 
     def _exit_code(self, ended: Ended, validity: Validity, findings: tuple[Finding, ...], missed: bool) -> int:
         if ended.status == "target_lost":
-            console.error_lines(
-                "the server was lost during the run",
-                cause=ended.detail,
-                hint=f"what was measured until then is in {self.writer.path / 'report.html'}",
-            )
+            _tell_why_lost(ended, self.writer.path / "report.html")
             return ExitCode.TARGET
         if ended.status == "crashed":
             raise ended.error or RuntimeError(ended.detail)
@@ -140,3 +138,14 @@ class Conclusion:
         if validity.verdict == "INVALID":
             return ExitCode.NOT_VALID
         return ExitCode.OBJECTIVE_FAILED if missed else ExitCode.OK
+
+
+def _tell_why_lost(ended: Ended, report: Path) -> None:
+    """Print why the server could not be used to the end; what knows better than that says what to do about it."""
+    kept = f"what was measured until then is in {report}"
+    error = ended.error
+    if isinstance(error, BenchError) and error.hint:
+        console.error_lines(error.message, cause=error.cause, hint=error.hint)
+        console.note(Text(kept))
+    else:
+        console.error_lines("the server was lost during the run", cause=ended.detail, hint=kept)

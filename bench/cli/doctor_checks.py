@@ -16,6 +16,7 @@ from bench.target.home import bench_home, server_account
 from bench.units import format_bytes
 
 DISTRIBUTION = "shopbench"
+_INSTALL = f"pip install --upgrade . in the checkout of {DISTRIBUTION}"
 OLDEST_PYTHON = (3, 11)
 LITTLE_DISK, TOO_LITTLE_DISK = 5 * 2**30, 2**30
 """A thousand bytes a row for each of the seed, its copy and the log (docs/seeding.md): 0.8 GB at small, 17 GB at medium."""
@@ -68,9 +69,7 @@ def packages() -> Iterator[Check]:
     try:
         wanted = metadata.requires(DISTRIBUTION) or []
     except metadata.PackageNotFoundError:
-        yield Check(
-            "packages", "missing", f"{DISTRIBUTION} itself is not installed", "pip install -e .", stops_a_run=True
-        )
+        yield Check("packages", "missing", f"{DISTRIBUTION} itself is not installed", _INSTALL, stops_a_run=True)
         return
     try:
         from packaging.requirements import Requirement
@@ -90,7 +89,7 @@ def packages() -> Iterator[Check]:
         if not requirement.specifier.contains(version, prereleases=True):
             faults.append(f"{requirement.name} is {version}, wanted {requirement.specifier}")
     if faults:
-        yield Check("packages", "missing", "; ".join(faults), f"pip install --upgrade {DISTRIBUTION}", stops_a_run=True)
+        yield Check("packages", "missing", "; ".join(faults), _INSTALL, stops_a_run=True)
     else:
         yield Check("packages", "ok", ", ".join(present))
 
@@ -113,8 +112,7 @@ def embedded_server() -> Check:
         step = error.hint or "pass --url of a database"
         return Check("embedded server", "missing", f"{error.message}{cause}", step, stops_a_run=True)
     except ImportError as error:
-        step = f"pip install --upgrade {DISTRIBUTION}"
-        return Check("embedded server", "missing", f"not tried: {error}", step, stops_a_run=True)
+        return Check("embedded server", "missing", f"not tried: {error}", _INSTALL, stops_a_run=True)
     return Check("embedded server", "ok", found)
 
 

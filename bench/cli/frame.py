@@ -12,7 +12,7 @@ _HINT = "check the user's privileges, and that the server is up"
 _HINTS = {
     "3D000": "make the database, or name another in the URL",
     # CockroachDB ([C:licensing-faqs]).
-    "XXC02": "set cluster.organization and enterprise.license, or recreate the test cluster (docs/cockroachdb.md)",
+    "XXC02": "set cluster.organization and enterprise.license, or recreate the test cluster (docs/cluster.md, Licence)",
 }
 """What to do next, by SQLSTATE."""
 

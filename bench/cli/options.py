@@ -63,26 +63,36 @@ def _url(_context: click.Context, _option: click.Parameter, value: str | None) -
     return value
 
 
+def address_options(what: str) -> Callable[[Command], Command]:
+    """Return what adds the options that name a database by its address; ``what`` is the help of ``--url``."""
+    url = click.option("--url", envvar=URL, callback=_url, help=what)
+    gateway = click.option(
+        "--gateway",
+        "gateways",
+        multiple=True,
+        metavar="REGION=URL",
+        envvar=GATEWAYS,
+        help="A region's own gateway; repeat for each.",
+    )
+    return lambda command: url(gateway(command))
+
+
 def target_options(command: Command) -> Command:
     """Add the options that name the database."""
     for option in reversed(
         (
-            click.option("--url", envvar=URL, callback=_url, help="Database to use instead of the embedded server."),
-            click.option(
-                "--gateway",
-                "gateways",
-                multiple=True,
-                metavar="REGION=URL",
-                envvar=GATEWAYS,
-                help="A region's own gateway; repeat for each.",
-            ),
+            address_options("Database to use instead of the embedded server."),
             click.option(
                 "--target",
                 type=click.Choice(["embedded", "cluster"]),
                 envvar="BENCH_TARGET",
                 help="The embedded server (default), or the cluster that `bench cluster up` started.",
             ),
-            click.option("--variant", help="Schema variant (default: pg, or what the database holds)."),
+            click.option(
+                "--variant",
+                help="Schema variant (default: what the database holds; in an empty one pg, on CockroachDB crdb_single, "
+                "with --target cluster crdb_rbr).",
+            ),
             click.option(
                 "--port", type=click.IntRange(1, 65535), envvar="BENCH_PORT", help="Port of the embedded server."
             ),

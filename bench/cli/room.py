@@ -1,10 +1,8 @@
 """Making room in a database, and clearing it, without ever touching what is not ours."""
 
-from contextlib import closing
 from datetime import date
 
 from bench.cli import console
-from bench.cli.opening import opened_database
 from bench.cli.options import TargetOptions
 from bench.db.admin import Admin
 from bench.db.cluster import VARIANT
@@ -52,23 +50,22 @@ def make_room(admin: Admin, schema: Schema, place: str, *, fresh: bool, yes: boo
     admin.drop(load_schema(held, schema.regions, date(2000, 1, 1)))
 
 
-def apply_empty(options: TargetOptions, schema: Schema) -> int:
+def apply_empty(connection: Connection, dialect: Dialect, options: TargetOptions, schema: Schema) -> int:
     """Apply a schema without data to an empty database and return the number of statements."""
-    with opened_database(options) as (connection, dialect), closing(connection):
-        require_dialect(schema, dialect)
-        admin = Admin.of(connection, dialect)
-        make_room(admin, schema, place_of(options.url or ""), fresh=False, yes=False)
-        admin.note(
-            {
-                "created_by": "bench",
-                "state": "empty",
-                "variant": schema.variant,
-                "schema_version": str(schema.model.version),
-                "schema_fingerprint": schema.fingerprint,
-                "regions": ",".join(schema.regions),
-            }
-        )
-        admin.apply(schema)
+    require_dialect(schema, dialect)
+    admin = Admin.of(connection, dialect)
+    make_room(admin, schema, place_of(options.first or ""), fresh=False, yes=False)
+    admin.note(
+        {
+            "created_by": "bench",
+            "state": "empty",
+            "variant": schema.variant,
+            "schema_version": str(schema.model.version),
+            "schema_fingerprint": schema.fingerprint,
+            "regions": ",".join(schema.regions),
+        }
+    )
+    admin.apply(schema)
     return len(schema.statements)
 
 

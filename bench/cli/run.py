@@ -20,6 +20,7 @@ from bench.cli.options import (
     target_options,
 )
 from bench.errors import UsageError
+from bench.units import format_duration
 
 
 @click.command("run")
@@ -92,12 +93,17 @@ def command(scenario: str, **given: Any) -> int:
         no_distance=given["no_distance"] or bool(target.gateways),
     )
     plan = resolve(scenario, overrides, given["data_seed"], parse_as_of(given["as_of"]))
+    cells, variants = _cells(plan, given, overrides.isolation), _variants(given)
+    if cells and variants:
+        raise UsageError(
+            f"'{plan.scenario.name}' is a bake-off already", hint="fix its side with --strategy and --isolation"
+        )
     if given["dry_run"]:
         console.out(plan.describe(target.first))
+        _tell_runs(plan, cells, variants)
         return 0
-    several = _several(plan, target, given, overrides.isolation)
-    if several is not None:
-        return several
+    if cells or variants:
+        return _several(plan, target, given, cells, variants)
     # Only now: a second of imports that a faulty option or a dry run need not wait for.
     from bench.cli.distributing import make_crew
     from bench.cli.running import run_scenario
@@ -107,24 +113,55 @@ def command(scenario: str, **given: Any) -> int:
     return run_scenario(plan, target, given["out"], ["bench", *sys.argv[1:]], crew, page)
 
 
-def _several(plan: Any, target: TargetOptions, given: dict[str, Any], isolation: Any) -> int | None:
-    """Run what is more than one run, and return its exit code; None where it is one."""
-    from bench.cli.bakeoff import open_cells, run_bakeoff
+def _cells(plan: Any, given: dict[str, Any], isolation: Any) -> list[tuple[str, str]]:
+    """Return the runs of a bake-off; none where it is one run."""
+    if plan.scenario.matrix is None:
+        return []
+    from bench.cli.bakeoff import open_cells
 
-    matrix = plan.scenario.matrix
-    cells = open_cells(matrix, given["strategy"], isolation) if matrix is not None else []
-    if given["variants"]:
-        from bench.cli.variants import parse_variants, run_variants
+    return open_cells(plan.scenario.matrix, given["strategy"], isolation)
 
-        if cells:
-            raise UsageError(
-                f"'{plan.scenario.name}' is a bake-off already", hint="fix its side with --strategy and --isolation"
-            )
-        if given["variant"]:
-            raise UsageError("--variant and --variants are one or the other", hint="leave out --variant")
-        variants = parse_variants(given["variants"])
+
+def _variants(given: dict[str, Any]) -> tuple[str, ...]:
+    """Return the variants to compare; UsageError for names that cannot be."""
+    if not given["variants"]:
+        return ()
+    from bench.cli.variants import parse_variants
+
+    if given["variant"]:
+        raise UsageError("--variant and --variants are one or the other", hint="leave out --variant")
+    return parse_variants(given["variants"])
+
+
+def _tell_runs(plan: Any, cells: list[tuple[str, str]], variants: tuple[str, ...]) -> None:
+    """Print how many runs it is, where it is more than the one that was described."""
+    if not cells and not variants:
+        return
+    strategies, isolations = (len(set(values)) for values in zip(*cells, strict=True)) if cells else (0, 0)
+    what = f"variants {', '.join(variants)}" if variants else _sides(strategies, isolations)
+    each = format_duration(plan.scenario.duration_s)
+    console.out(f"runs      {len(cells) or len(variants)}: {what}, {each} of load each")
+
+
+def _sides(strategies: int, isolations: int) -> str:
+    """Return the sides of a bake-off."""
+    return (
+        f"{strategies} {'strategy' if strategies == 1 else 'strategies'} × "
+        f"{isolations} isolation level{'' if isolations == 1 else 's'}"
+    )
+
+
+def _several(
+    plan: Any, target: TargetOptions, given: dict[str, Any], cells: list[tuple[str, str]], variants: tuple[str, ...]
+) -> int:
+    """Run what is more than one run, and return its exit code."""
+    if variants:
+        from bench.cli.variants import run_variants
+
         return run_variants(plan, variants, target, sys.argv[1:], given["out"], yes=given["yes"])
-    return run_bakeoff(plan.scenario, cells, sys.argv[1:], given["out"]) if cells else None
+    from bench.cli.bakeoff import run_bakeoff
+
+    return run_bakeoff(plan.scenario, cells, sys.argv[1:], given["out"])
 
 
 def _page(port: int | None, *, alone: bool) -> Any:

@@ -13,4 +13,6 @@ def command() -> None:
 
     for name in sorted(built_in()):
         scenario, _ = find_scenario(name)
-        console.out(f"{name:<16} {format_duration(scenario.duration_s):>8}  {scenario.question}")
+        runs = scenario.matrix.runs if scenario.matrix else 1
+        lasts = f"{f'{runs} × ' if runs > 1 else ''}{format_duration(scenario.duration_s)}"
+        console.out(f"{name:<16} {lasts:>11}  {scenario.question}")

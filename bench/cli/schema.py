@@ -48,12 +48,14 @@ def show(variant: str, regions: str | None, as_of: str | None) -> None:
 @_AS_OF
 def apply(regions: str | None, as_of: str | None, **given: Any) -> None:
     """Make the tables, indexes and views in an empty database, without data."""
-    from bench.cli.room import apply_empty
+    from bench.cli.opening import opened_database
+    from bench.cli.room import apply_empty, variant_for
 
     options = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
-    variant = options.variant or ("crdb_rbr" if options.is_cluster else "pg")
-    count = apply_empty(options, _schema(variant, regions, as_of))
-    console.out(f"applied {count} statements of variant {variant}")
+    with opened_database(options) as (connection, dialect), closing(connection):
+        schema = _schema(variant_for(options, dialect), regions, as_of)
+        count = apply_empty(connection, dialect, options, schema)
+    console.out(f"applied {count} statements of variant {schema.variant}")
 
 
 @command.command("check")
@@ -63,6 +65,7 @@ def apply(regions: str | None, as_of: str | None, **given: Any) -> None:
 def check(regions: str | None, as_of: str | None, **given: Any) -> int:
     """Compare a database with the schema that it should hold; exit code 1 names each difference."""
     from bench.cli.opening import opened_database
+    from bench.cli.room import variant_for
     from bench.db.admin import Admin
     from bench.db.check import differences
 
@@ -70,7 +73,7 @@ def check(regions: str | None, as_of: str | None, **given: Any) -> int:
     with opened_database(options) as (connection, dialect), closing(connection):
         admin = Admin.of(connection, dialect)
         meta = admin.meta()
-        variant = options.variant or meta.get("variant", "pg")
+        variant = options.variant or meta.get("variant") or variant_for(options, dialect)
         schema = _schema(variant, regions or meta.get("regions"), as_of or meta.get("as_of"))
         found = differences(admin, schema)
     for line in found:

@@ -72,7 +72,24 @@ def _refusal(url: str, error: psycopg.Error) -> BenchError:
         )
     if "does not exist" in text and "database" in text:
         return TargetError(f"{place} has no such database", hint="create it, or name another in the URL")
+    for words, hint in _TLS_HINTS:
+        if words in text:
+            return TargetError(f"no TLS connection to {place}", cause=_first_line(error), hint=hint)
     return TargetError(f"cannot reach {place}", cause=_first_line(error), hint="check the address, and that it is up")
+
+
+_TLS_HINTS = (
+    ("does not match host name", "name the host in the URL as its certificate does"),
+    ("does not support SSL", "check the port; a server without TLS takes sslmode=disable"),
+    ("SSL connection required", "add sslmode=verify-full and sslrootcert=PATH of the cluster's CA to the URL"),
+    ("client certificate", "check sslcert and sslkey in the URL"),
+    # The driver's wheel has an OpenSSL of its own, which looks where no system keeps its roots.
+    (
+        "certificate",
+        "pass sslrootcert=PATH of the cluster's CA; for sslrootcert=system set SSL_CERT_FILE=$(python -m certifi)",
+    ),
+)
+"""What libpq and servers say where TLS is at fault, and what to do about it; the first that fits."""
 
 
 def _first_line(error: Exception) -> str:

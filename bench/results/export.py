@@ -29,7 +29,7 @@ def _require_extra(form: Form) -> None:
     if find_spec(module) is None:
         raise UsageError(
             f"--format {form} needs the package '{package}', which is not installed",
-            hint=f"install it with: pip install 'shopbench[{form}]'",
+            hint=f"install it with: pip install {package}",
         )
 
 

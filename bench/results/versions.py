@@ -22,7 +22,7 @@ def check_version(what: str, found: int, known: int) -> None:
     if found > known:
         raise UsageError(
             f"{what} has format {found}, and this version of bench reads up to {known}",
-            hint="upgrade with: pip install -U shopbench (manifest.json names the version that wrote it)",
+            hint="install a newer shopbench (manifest.json names the version that wrote it)",
         )
     if found < 1:
         raise UsageError(

@@ -178,6 +178,11 @@ class Matrix(_Strict):
         Faults.check(f"{key}: values repeat ({', '.join(v)})" for key, v in given.items() if len(set(v)) < len(v))
         return self
 
+    @property
+    def runs(self) -> int:
+        """How many runs the whole of it is."""
+        return max(1, len(self.strategy)) * max(1, len(self.isolation))
+
 
 class Scenario(_Strict):
     """One question about the shop, and the load that answers it."""

@@ -130,7 +130,7 @@ def test_up_makes_a_cluster_of_the_nodes_a_database_and_checks_both(cluster, doc
     assert f"gateway   asia-pac  postgresql://root@127.0.0.1:{port}/shop?sslmode=disable" in lines
     assert "console   us-east   http://127.0.0.1:8080" in lines
     # The first node's data is of 1 November, 08:00.
-    assert "5 transactions be open on 2026-11-08 08:00 UTC; such a run ends with XXC02" in done.stderr
+    assert "5 transactions be open at a time from 2026-11-08 08:00 UTC on; then a run ends with XXC02" in done.stderr
 
 
 def test_what_is_not_as_it_should_be_is_told_fact_by_fact(cluster, docker):
@@ -263,6 +263,43 @@ def test_logs_of_one_node(cluster, docker):
     done = cluster("logs", "--tail", "7", "crdb-us-west-1")
     assert (done.returncode, done.stdout) == (0, "I260101 initialized\n")
     assert docker.asked()[-1][0][-4:] == ["--no-color", "--tail", "7", "crdb-us-west-1"]
+
+
+@pytest.mark.parametrize(
+    ("words", "environment", "said"),
+    [
+        (("--url", "postgresql://127.0.0.1:1/x"), {}, "error: cannot reach database 'postgres' on 127.0.0.1:1"),
+        (
+            ("--gateway", "us-east=postgresql://127.0.0.1:1/x"),
+            {},
+            "error: cannot reach database 'postgres' on 127.0.0.1:1",
+        ),
+        ((), {"BENCH_URL": "postgresql://127.0.0.1:1/x"}, "error: cannot reach database 'postgres' on 127.0.0.1:1"),
+        (
+            (),
+            {"BENCH_GATEWAY": "us-east=postgresql://127.0.0.1:1/x"},
+            "error: cannot reach database 'postgres' on 127.0.0.1:1",
+        ),
+        ((), {"BENCH_TARGET": "embedded", "BENCH_VARIANT": "pg"}, "error: the cluster does not run here"),
+    ],
+)
+def test_the_facts_are_asked_of_the_cluster_here_or_of_an_address(cluster, words, environment, said):
+    done = cluster("smoke", *words, **environment)
+    assert (done.returncode, done.stderr[: len(said)]) == (3, said)
+
+
+def test_what_is_asked_for_facts_has_no_variant(told):
+    assert told("cluster", "smoke", "--variant", "pg")[1][0].startswith("error: no such option '--variant'")
+    assert told("cluster", "smoke", "--target", "cluster")[1][0].startswith("error: no such option '--target'")
+
+
+def test_the_schema_of_an_empty_database_is_one_for_its_server(invoke):
+    with WireDouble(statuses={"crdb_version": VERSION}) as double:
+        done = invoke("schema", "apply", "--url", double.url())
+        assert (done.returncode, done.stderr) == (0, "")
+        assert done.stdout.endswith(" statements of variant crdb_single\n")
+        assert any(statement.startswith("CREATE TABLE") for statement in double.sent)
+        assert invoke("schema", "check", "--url", double.url()).stdout.splitlines()[-1].startswith("crdb_single: ")
 
 
 # -- --target

@@ -106,6 +106,7 @@ def test_packages_that_are_missing_or_too_old(monkeypatch: pytest.MonkeyPatch) -
     assert click.startswith("click is 8.")
     assert click.endswith("wanted >=99")
     assert absent == "no-such-thing is not installed"
+    assert check.next_step == "pip install --upgrade . in the checkout of shopbench"
 
 
 CGROUP2 = "0::/system.slice/bench.service\n"

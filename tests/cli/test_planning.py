@@ -1,10 +1,17 @@
 """What a plan says of itself before anything is run."""
 
+import re
 import subprocess
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
+
+from bench.cli import group
+from bench.cli.bakeoff import open_cells
+from bench.cli.scenario_files import find_scenario
+from tests.cli.conftest import Told
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 
@@ -113,3 +120,46 @@ def test_a_fault_of_a_trace_names_its_line(bench: Bench, tmp_path: Path) -> None
         "  phases[3].trace: 'recorded.csv' line 2: has 2 values, the header 3",
         "  phases[3].trace: 'recorded.csv' line 3: 'x' is not a number",
     ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "runs"),
+    [
+        (("contention",), ["runs      18: 6 strategies × 3 isolation levels, 19 s of load each"]),
+        (
+            ("contention", "--isolation", "serializable", "--duration", "38s"),
+            ["runs      6: 6 strategies × 1 isolation level, 38 s of load each"],
+        ),
+        (("contention", "--strategy", "naive", "--isolation", "serializable"), []),
+        (("gate", "--variants", "pg,pg_partitioned"), ["runs      2: variants pg, pg_partitioned, 19 s of load each"]),
+    ],
+)
+def test_a_dry_run_says_how_many_runs_it_would_be(arguments: tuple[str, ...], runs: list[str]) -> None:
+    done = CliRunner().invoke(group, ["run", *arguments, "--dry-run"], standalone_mode=False)
+    assert done.exception is None, done.exc_info
+    assert [line for line in done.stdout.splitlines() if line.startswith("runs ")] == runs
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("gate", "--variants", "pg,pgp"), "error: no schema variant named 'pgp'"),
+        (
+            ("gate", "--variants", "pg,pg_partitioned", "--variant", "pg"),
+            "error: --variant and --variants are one or the",
+        ),
+        (("contention", "--variants", "pg,pg_partitioned"), "error: 'contention' is a bake-off already"),
+    ],
+)
+def test_a_dry_run_refuses_what_the_run_would(told: Told, arguments: tuple[str, ...], message: str) -> None:
+    code, lines = told("run", *arguments, "--dry-run")
+    assert (code, lines[0][: len(message)]) == (2, message)
+
+
+def test_the_list_of_scenarios_says_how_long_each_takes():
+    said = CliRunner().invoke(group, ["scenarios"], standalone_mode=False).output
+    words = {line.split()[0]: line for line in said.splitlines()}
+    assert re.match(r"contention +18 × 19 s  ", words["contention"])
+    assert re.match(r"flash-sale +40 s  ", words["flash-sale"])
+    contention, _ = find_scenario("contention")
+    assert contention.matrix.runs == len(open_cells(contention.matrix, None, None))

@@ -187,9 +187,11 @@ def test_40p01_is_counted_as_often_as_the_server_counts_it(shop: Shop) -> None:
         time.sleep(0.02)
 
 
-def test_57014_of_the_statement_timeout(shop: Shop) -> None:
+@pytest.mark.parametrize("explicit", [True, False])
+def test_57014_of_the_statement_timeout(shop: Shop, explicit: bool) -> None:
+    """Outside BEGIN as well: PostgreSQL says it only of what was undone."""
     buyer = shop.buyer("statement_timeout=100")
-    done = buyer.run(lambda session: session.execute("wait"))
+    done = buyer.retrier.run(Transaction(lambda session: session.execute("wait"), explicit=explicit), buyer.rng)
     assert (done.outcome, done.kind, done.attempts) == ("query_canceled", "failure", 1)
     assert buyer.log.retries == [("wait", "query_canceled")]
 

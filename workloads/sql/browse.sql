@@ -158,7 +158,7 @@ SELECT region::TEXT, id, rating, title, review_text, is_verified, helpful_count,
 
 -- name: reviews_page
 -- dialect: cockroach
--- The same as of some five seconds ago, from replicas near the reader: a product's reviews lie in every region, nobody misses
+-- The same as of some four seconds ago, from replicas near the reader: a product's reviews lie in every region, nobody misses
 -- those of the last seconds, and without it each page waits for the farthest region (docs: follower reads; one statement
 -- outside an explicit transaction, since the time must not be a placeholder and holds for the whole transaction).
 -- params: product_id uuid, before timestamptz, before_id uuid
