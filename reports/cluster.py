@@ -30,14 +30,14 @@ def _retries(facts: Facts) -> tuple[Block, ...]:
     head = (
         "region",
         "#by the client",
-        "#statements, by the server",
+        "#statements outside BEGIN, by the server",
         "#by the region's nodes",
         "#restarts in its nodes",
     )
     note = (
-        "Over the whole run, warm-up included. The client's are attempts that ended without a commit. A transaction of one "
-        "statement is retried by the server, which no client sees: it shows in the second column, and as time. The last two "
-        "are of the region's nodes and count for all their clients."
+        "Over the whole run, warm-up included. The client's are attempts that ended without a commit. What the server "
+        "retries by itself no client sees but as time: statements outside BEGIN are counted in the second column, "
+        "transactions in the last two alone, which are of the region's nodes and count for all their clients."
     )
     return (table("Who did work again, by region", head, rows, note),)
 

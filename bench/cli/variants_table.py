@@ -16,13 +16,15 @@ MAIN = "checkout"
 """The transaction that a terminal shows besides all of them together; the files have every one."""
 
 
-def legend(first: str) -> tuple[str, ...]:
-    """Return what the columns mean; ``first`` is the variant that the others are compared with."""
+def legend(runs: Sequence[VariantRun]) -> tuple[str, ...]:
+    """Return what the columns mean, and of which runs there are no prices; the first is what the others are compared with."""
+    first, without = runs[0].variant, [run.variant for run in runs if not run.has_prices]
     return (
         "p50, p99: response time in the measured phases, with its 95 % interval over the seconds of the run",
         f"p50 ×, p99 ×: as a multiple of that on {first}; the interval also covers what two runs of one thing differ by",
         "without an interval a run was too short for one, and the figure alone says little",
         "each variant ran once, one after another: what else the machine did meanwhile is in the difference",
+        *(f"no multiple with {name}: its run is INVALID, not complete, or its data is wrong" for name in without),
     )
 
 
@@ -34,7 +36,7 @@ def variants_text(runs: Sequence[VariantRun], cells: Sequence[VariantCell]) -> s
             *text_lines(RUN_HEADINGS, [tuple(_run(run)) for run in runs], _RUN_NUMBERS),
             "",
             *text_lines(CELL_HEADINGS, [tuple(_cell(cell)) for cell in shown], _CELL_NUMBERS),
-            *legend(runs[0].variant),
+            *legend(runs),
         ]
     )
 
@@ -49,7 +51,7 @@ def variants_markdown(question: str, runs: Sequence[VariantRun], cells: Sequence
             "",
             *markdown_lines(CELL_HEADINGS, [tuple(_cell(cell)) for cell in cells], _CELL_NUMBERS),
             "",
-            *(f"- {line}" for line in legend(runs[0].variant)),
+            *(f"- {line}" for line in legend(runs)),
             "",
         ]
     )

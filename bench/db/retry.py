@@ -26,6 +26,10 @@ from bench.units import NS_PER_S
 OK = "ok"
 _LOST = ("reconnect", "ambiguous")
 """Actions on a connection that is gone."""
+_CANCELLED, _CANCELLED_ANYHOW = "57014", "query execution canceled"
+"""CockroachDB says so of a statement whose time ran out while it committed, whatever became of the commit (deferred function
+in ``execStmtInOpenState``, pkg/sql/conn_executor_exec.go).  PostgreSQL, in other words, says it only of what was undone: it
+stops that clock before it commits (``finish_xact_command``, postgres.c)."""
 _UNDONE = Refusal("undone", "fail")
 """What a business no does to the transaction."""
 _DOUBLINGS = 30
@@ -227,7 +231,8 @@ class Retrier:
     def _meaning(self, error: psycopg.Error, transaction: Transaction) -> Refusal:
         refusal = self.session.refusal(error)
         is_own_commit = not transaction.explicit and self.session.current != CONNECT
-        if is_own_commit and refusal.action == "reconnect" and not transaction.repeatable:
+        is_cancelled = error.sqlstate == _CANCELLED and _CANCELLED_ANYHOW in str(error)
+        if is_own_commit and (refusal.action == "reconnect" or is_cancelled) and not transaction.repeatable:
             # Outside BEGIN the server commits with the statement: it may have done so before it could answer.
             return Refusal(refusal.reason, "ambiguous")
         return refusal
@@ -252,7 +257,8 @@ class Retrier:
             raise TargetError(
                 "the server throttles transactions because it has no licence (XXC02)",
                 cause=str(error).splitlines()[0],
-                hint="set cluster.organization and enterprise.license, or recreate the test cluster (docs/cockroachdb.md)",
+                hint="set cluster.organization and enterprise.license, or recreate the test cluster "
+                "(docs/cluster.md, Licence)",
             )
 
 

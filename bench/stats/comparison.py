@@ -50,7 +50,7 @@ SHIFT = Key("statement", "all statements together", None, "quick_ms")
 _PRIOR_RUNS = 20.0
 """As how many runs' worth the variance of a kind of figure counts beside that of one figure."""
 _PRIOR_SHIFT_RUNS = 4.0
-_ONE_RUN_FREEDOM = 15.0
+ONE_RUN_FREEDOM = 15.0
 _DISK = 0.3
 """How much commits differ from run to run beyond other statements: they wait for the disk, which others use as well."""
 _SEEN = (0.5, 0.8)
@@ -232,7 +232,7 @@ class _Table:
         spare = self.runs - 1
         shown = np.maximum(1.0, self._factors(self.effects**2 / self.expected / (1 + 1 / self.runs), 1))
         if not spare:
-            return self.expected * shown, _ONE_RUN_FREEDOM
+            return self.expected * shown, ONE_RUN_FREEDOM
         own = (self.deviations**2).sum(axis=0) / spare
         prior = self.expected * np.maximum(shown, self._factors(own / self.expected, spare))
         return (_PRIOR_RUNS * prior + spare * own) / (_PRIOR_RUNS + spare), _PRIOR_RUNS + spare
@@ -259,7 +259,7 @@ class _Table:
         spare = self.runs - 1
         own = float((self.speeds**2).sum())
         variance = (_PRIOR_SHIFT_RUNS * (widen * SHIFT_FLOOR) ** 2 + own) / (_PRIOR_SHIFT_RUNS + spare)
-        freedom = _PRIOR_SHIFT_RUNS + spare if spare else _ONE_RUN_FREEDOM
+        freedom = _PRIOR_SHIFT_RUNS + spare if spare else ONE_RUN_FREEDOM
         return _Estimate(self.speed, float(np.sqrt(variance * (1 + 1 / self.runs))), freedom)
 
 

@@ -197,7 +197,7 @@ def judge(evidence: Evidence) -> Validity:
     for worker, process in sorted(evidence.processes.items()):
         faults += ((verdict, f"{f'worker {worker}: ' if worker else ''}{text}") for verdict, text in _process(process))
     faults += [*_clock(evidence.frames), *(("DEGRADED", text) for text in evidence.pools.faults())]
-    faults += [("DEGRADED", text) for text in evidence.ranges.faults()]
+    faults += [("DEGRADED", text) for text in evidence.ranges.faults(evidence.phases)]
     faults.sort(key=lambda fault: fault[0] != "INVALID")
     reasons = tuple(reason for _, reason in faults)
     return Validity(faults[0][0] if faults else "VALID", reasons)

@@ -2,7 +2,8 @@
 
 A price is the ratio of a percentile to that of the first variant.  Its interval is over the seconds of both runs
 (``bench.stats.bootstrap``), widened by how much two runs of the same thing differ beyond what their seconds tell: by the
-figure's own floor and the speed of the machine (``bench.stats.comparison``; docs/gate.md).
+figure's own floor and the speed of the machine (``bench.stats.comparison``; docs/gate.md).  There is none of a run that
+says nothing: an INVALID one, one cut short, or one with wrong data.
 """
 
 import math
@@ -14,13 +15,13 @@ from scipy import stats
 from bench.metrics.histogram import Histogram
 from bench.stats.blast import Ratio
 from bench.stats.bootstrap import ratio_interval
-from bench.stats.comparison import CONFIDENCE, SHIFT_FLOOR
+from bench.stats.comparison import CONFIDENCE, ONE_RUN_FREEDOM, SHIFT_FLOOR
 from bench.stats.comparison_measures import METRICS
 from bench.stats.material import Blocks
 from bench.stats.records import Group, IntervalRow, Latency, Summary
 
 _PERCENTS = {"p50_ms": 50.0, "p99_ms": 99.0}
-_REACH = float(stats.norm.ppf(0.5 + CONFIDENCE / 2))
+_REACH = float(stats.t.ppf(0.5 + CONFIDENCE / 2, ONE_RUN_FREEDOM))
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,16 +38,17 @@ class VariantRun:
     broken_rules: tuple[str, ...]
 
     @property
-    def is_correct(self) -> bool:
-        """Whether the run went to its end and its data was right."""
-        return self.status == "complete" and not self.broken_rules
+    def has_prices(self) -> bool:
+        """Whether it says what anything costs: it went to its end, its data was right, and its times can be trusted."""
+        return self.status == "complete" and not self.broken_rules and self.verdict != "INVALID"
 
 
 @dataclass(frozen=True, slots=True)
 class VariantCell:
     """The response time of one transaction (None: all) in one region (None: all) on one variant.
 
-    ``intervals`` are 95 % intervals by figure; ``prices`` the ratios to the first variant, none for the first itself.
+    ``intervals`` are 95 % intervals by figure; ``prices`` the ratios to the first variant, none for the first itself or
+    where either run has none (``VariantRun.has_prices``).
     """
 
     transaction: str | None
@@ -104,7 +106,7 @@ def _cell(runs: Sequence[Material], groups: Sequence[Mapping[Place, Group]], pla
     run, response = runs[number], groups[number][place].response
     intervals = dict(_intervals(run.summary.intervals, place))
     prices: dict[str, Ratio] = {}
-    if number and place in groups[0]:
+    if number and place in groups[0] and all(variant_run(each).has_prices for each in (runs[0], run)):
         first, sure = groups[0][place].response, dict(_intervals(runs[0].summary.intervals, place))
         sides = (_series(runs[0].blocks, place), _series(run.blocks, place))
         for name in _PERCENTS:

@@ -182,13 +182,17 @@ class Coordinator:
         return (time.perf_counter_ns() - self._origin_ns) / NS_PER_S if self._origin_ns else 0.0
 
     def _write_due(self) -> None:
-        while (collected := self._book.take(self._elapsed_s())) is not None:
+        while True:
+            # While a frame was stored others may have come: what nobody has read yet is neither missing nor late.
+            while (letter := self._office.next(0.0)) is not None:
+                self._read(letter)
+            if (collected := self._book.take(self._elapsed_s())) is None:
+                return
             self._write(collected)
 
     def _write(self, collected: Collected) -> None:
         unix_s = time.time() - (self._elapsed_s() - collected.elapsed_s)
-        batch = self.recorder.take(collected.number, collected.elapsed_s, unix_s)
-        own = batch.fold(None, self._sidelines.take())
+        own = self.recorder.take(collected.number, collected.elapsed_s, unix_s).fold(None, self._sidelines.take())
         merged = self._off_thread(lambda: self.sink.write(own, [part.rows for part in collected.parts]))
         if merged is not None:
             self.progress(merged)
@@ -236,8 +240,7 @@ class Coordinator:
             raise self._ended.error
 
     def _step(self) -> None:
-        letter = self._office.next(_TICK_S)
-        if letter is not None:
+        if (letter := self._office.next(_TICK_S)) is not None:
             self._read(letter)
         for member, why in list(self._roster.missing(self._office)):
             self._lose(member, why)
@@ -252,7 +255,7 @@ class Coordinator:
     def _read_from(self, member: Member, letter: Letter) -> None:
         match letter.kind:
             case messages.FRAME:
-                self._take_frame(member, letter.data)
+                self._take_frame(member, letter)
             case messages.PONG:
                 member.pong = (*letter.data, letter.at_ns)
             case messages.READY:
@@ -262,8 +265,8 @@ class Coordinator:
             case messages.ENDED:
                 self._take_end(member, letter.data)
 
-    def _take_frame(self, member: Member, data: Any) -> None:
-        number, elapsed_s, rows = data
+    def _take_frame(self, member: Member, letter: Letter) -> None:
+        number, elapsed_s, rows = letter.data
         sent = Sent(member.name, int(number), float(elapsed_s), rows)
         if member.state == "lost":
             # Its sessions have been written off; but that an order was acknowledged is a fact.
@@ -272,7 +275,7 @@ class Coordinator:
             return
         member.heard_s = sent.elapsed_s
         member.ledger.add(rows)
-        if not self._book.add(sent, self._elapsed_s()):
+        if not self._book.add(sent, (letter.at_ns - self._origin_ns) / NS_PER_S):
             self._off_thread(lambda: self.sink.write_late(sent.number, rows))
 
     def _take_end(self, member: Member, data: Any) -> None:

@@ -53,14 +53,14 @@ class FrameBook:
     _sent: dict[str, int] = field(default_factory=dict)
     _parts: dict[int, list[Sent]] = field(default_factory=dict)
 
-    def add(self, sent: Sent, now_s: float) -> bool:
-        """Take a part; False when its frame has been handed out without it, so that it has to be stored by itself."""
+    def add(self, sent: Sent, came_s: float) -> bool:
+        """Take a part that came at a time; False when its frame has been handed out without it, to be stored by itself."""
         due_s = min(float(sent.number), sent.elapsed_s)
-        if now_s - due_s > PATIENCE_S:
+        if came_s - due_s > PATIENCE_S:
             seen = self.late.setdefault(sent.worker, Lateness(0, 0.0, due_s))
             seen.times += 1
-            if now_s - due_s > seen.worst_s:
-                seen.worst_s, seen.at_s = now_s - due_s, due_s
+            if came_s - due_s > seen.worst_s:
+                seen.worst_s, seen.at_s = came_s - due_s, due_s
         self._sent[sent.worker] = max(sent.number, self._sent.get(sent.worker, 0))
         if sent.number <= self.written:
             return False

@@ -7,7 +7,9 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from psycopg.types.json import Jsonb
 
+from bench.db.admin import admin_catalogue
 from bench.db.catalogue import Catalogue, read_package
 from bench.db.connection import connect
 from bench.db.observe import CounterReader, Observer
@@ -193,6 +195,47 @@ def test_waits_and_locks_are_summed_by_region_and_of_this_run_alone(shop: str, t
     assert {each.kind for each in samples} == {"wait", "lock"}
     assert all((each.region, each.metric, each.value) == ("eu-west", "samples", 3) for each in samples)
     assert len(samples) == 2
+
+
+STATISTICS = """
+CREATE SCHEMA crdb_internal;
+CREATE TABLE crdb_internal.statement_statistics (app_name TEXT, fingerprint_id BYTEA, metadata JSONB, statistics JSONB)
+"""
+
+
+def executed(query: str | None, fingerprint: str, count: int, first: int, *, implicit: bool) -> tuple[object, ...]:
+    """A row of CockroachDB's statistics as documented (crdb-internal.md): ``first`` of the executions were first attempts."""
+    metadata = {"db": "shop", "implicitTxn": implicit} | ({} if query is None else {"query": query})
+    numbers = {"cnt": count, "firstAttemptCnt": first, "failureCount": 0, "svcLat": {"mean": 0.002}}
+    return PREFIX + "eu-west/steady", bytes.fromhex(fingerprint), Jsonb(metadata), Jsonb({"statistics": numbers})
+
+
+def test_cockroach_statements_are_told_apart_and_retries_are_of_those_outside_begin(fresh_database: str) -> None:
+    """The server's arithmetic is PostgreSQL's here: of a table with the names and contents of CockroachDB's view."""
+    with psycopg.connect(fresh_database) as connection:
+        connection.execute(STATISTICS)
+        for row in (
+            executed("SELECT _", "aaaaaa0000000001", 10, 7, implicit=True),
+            # Of an explicit transaction that was retried once: what ran in it afterwards ran for the first time.
+            executed("UPDATE _", "bbbbbb0000000002", 10, 4, implicit=False),
+            executed(None, "cccccc0000000003", 2, 2, implicit=True),
+            executed(None, "dddddd0000000004", 3, 3, implicit=True),
+        ):
+            connection.execute("INSERT INTO crdb_internal.statement_statistics VALUES (%s, %s, %s, %s)", row)
+    sources = (("statement", "counters_app_statement"),)
+    reader = CounterReader(fresh_database, admin_catalogue("cockroach"), PREFIX, sources=sources)
+    found = {(each.name, each.metric): each.value for each in reader.read()}
+    reader.close()
+    assert reader.notes == []
+    names = ["SELECT _ #aaaaaa", "UPDATE _ #bbbbbb", " #cccccc", " #dddddd"]
+    assert {name: value for (name, metric), value in found.items() if metric == "calls"} == dict(
+        zip(names, (10, 10, 2, 3), strict=True)
+    )
+    assert {name: value for (name, metric), value in found.items() if metric == "retries"} == {
+        "SELECT _ #aaaaaa": 3,
+        " #cccccc": 0,
+        " #dddddd": 0,
+    }
 
 
 def test_observing_a_server_that_is_not_there_says_nothing(tmp_path: Path) -> None:

@@ -243,6 +243,26 @@ def test_the_same_for_a_statement_outside_a_transaction(stage: Stage, reply: Rep
     assert stage.run(lambda session: session.execute("take", {"id": 1}), explicit=False, repeatable=True).kind == "ok"
 
 
+TIMED_OUT = Refusal("57014", "query execution canceled due to statement timeout")
+
+
+def test_a_statement_outside_a_transaction_that_ran_out_of_time_may_have_been_committed(stage: Stage) -> None:
+    """CockroachDB sends the same whether the commit was done when the time ran out or not."""
+    take = lambda session: session.execute("take", {"id": 1})  # noqa: E731
+    find = lambda session: session.execute("find", {"id": 1})[0][0]  # noqa: E731
+    stage.double.script = {TAKE: [TIMED_OUT, Answer()], "SELECT number": [Answer(("number",), (("7",),))]}
+    done = stage.run(take, explicit=False, resolve=find)
+    assert (done.outcome, done.kind, done.value) == ("ok", "ok", "7")
+    assert stage.sent == ["UPDATE", "SELECT"], "taken once, then looked up"
+    stage.double.script[TAKE] = [TIMED_OUT, Answer()]
+    done = stage.run(take, explicit=False)
+    assert (done.outcome, done.kind, done.attempts) == (COMMIT_UNKNOWN, "failure", 1)
+    # What may be done twice is given up, as within BEGIN: its time is what is told of it.
+    stage.double.script[TAKE] = [TIMED_OUT, Answer()]
+    done = stage.run(take, explicit=False, repeatable=True)
+    assert (done.outcome, done.attempts) == ("query_canceled", 1)
+
+
 # -- nodes that go away
 
 
@@ -287,7 +307,7 @@ def test_a_throttled_transaction_ends_the_run(stage: Stage, at: str, pipelined: 
     assert told(caught.value) == [
         "the server throttles transactions because it has no licence (XXC02)",
         "No license installed. The maximum number of concurrently open transactions has been reached.",
-        "set cluster.organization and enterprise.license, or recreate the test cluster (docs/cockroachdb.md)",
+        "set cluster.organization and enterprise.license, or recreate the test cluster (docs/cluster.md, Licence)",
     ]
 
 
@@ -335,6 +355,13 @@ def test_a_gateway_says_where_it_is() -> None:
     script: dict[str, list[Reply]] = {"SELECT gateway_region()": [Answer(("gateway_region",), (("eu-west",),))]}
     with WireDouble(script, HERE) as double, connect(double.url()) as connection:
         assert dialect_of(connection).gateway_region(connection) == "eu-west"
+
+
+def test_a_node_without_a_place_has_no_region() -> None:
+    nowhere = Refusal("F0000", "gateway_region(): no region set on the locality flag on this node")
+    with WireDouble({"SELECT gateway_region()": [nowhere]}, HERE) as double, connect(double.url()) as connection:
+        assert dialect_of(connection).gateway_region(connection) is None
+        assert connection.execute("SELECT 1").rowcount == 0, "and the connection goes on"
 
 
 # -- what people read
@@ -394,7 +421,7 @@ def test_counters_that_may_not_be_read_are_noted_and_the_others_read() -> None:
     [
         (
             THROTTLED,
-            "set cluster.organization and enterprise.license, or recreate the test cluster (docs/cockroachdb.md)",
+            "set cluster.organization and enterprise.license, or recreate the test cluster (docs/cluster.md, Licence)",
         ),
         (Refusal("3D000", 'database "shop" does not exist'), "make the database, or name another in the URL"),
         (RESTRICTED, "check the user's privileges, and that the server is up"),

@@ -1,12 +1,16 @@
 """The parts of a run with workers that need neither server nor process: shares, frames by number, losses, clocks."""
 
 import json
+import time
 from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from gevent.queue import Queue
 from locust.rpc.protocol import Message
 
 from bench.cli.distributing import make_crew
@@ -15,17 +19,24 @@ from bench.cli.options import TargetOptions
 from bench.cli.worker import parse_address
 from bench.db.connection import without_password
 from bench.errors import UsageError
+from bench.load.plan import Plan
+from bench.load.user import ShopUser
+from bench.metrics.frame import Frame
 from bench.metrics.recorder import ArrivalLabel, Recorder, TransactionLabel
 from bench.results.read import Run
 from bench.results.store import RunWriter
 from bench.scenario.model import Phase, Region, Scenario, Workload
 from bench.scenario.schedule import make_schedule
 from bench.stats.validity import Evidence
+from bench.target.base import Target
 from bench.team import messages
-from bench.team.framebook import PATIENCE_S, FrameBook, Sent
+from bench.team.briefing import Briefing
+from bench.team.coordinator import Coordinator
+from bench.team.framebook import PATIENCE_S, FrameBook, Rows, Sent
 from bench.team.losses import Book, Ledger, write_off
 from bench.team.members import Offset
 from bench.team.messages import Hello, Part, digest
+from bench.team.office import Letter, Office
 from bench.team.roster import Crew, Roster
 from bench.team.shares import Share, hand_over, joined, share_out
 
@@ -165,6 +176,93 @@ def test_nobody_waits_for_a_worker_that_has_ended() -> None:
     book.add(sent("b", 1), 1.01)
     book.add(sent("b", 2), 2.01)
     assert [found.number for found in iter(lambda: book.take(2.1), None)] == [1, 2]
+
+
+class Shelf:
+    """Takes frames as a run store does, and says which workers' parts were in each."""
+
+    def __init__(self) -> None:
+        self.frames: dict[int, list[str]] = {}
+        self.late: list[int] = []
+
+    def write(self, own: Frame, parts: Sequence[Rows]) -> Frame:
+        self.frames.setdefault(own.number, []).extend(part[0][0] for part in parts)
+        return own
+
+    def write_late(self, number: int, rows: Rows) -> None:
+        self.late.append(number)
+
+
+class NoServer:
+    def collect(self) -> dict[str, float]:
+        return {}
+
+
+class Inbox(Office):
+    """Its inbox alone: it listens nowhere."""
+
+    def __init__(self) -> None:
+        self.inbox = Queue()
+
+
+@dataclass
+class Desk:
+    """A coordinator that is in the middle of a run of two workers, ``now_s`` after its start."""
+
+    coordinator: Coordinator
+    shelf: Shelf
+
+    def post(self, worker: str, number: int, came_s: float) -> None:
+        """Put a part of a frame into the inbox, where it lies until the coordinator reads it."""
+        at_ns = self.coordinator._origin_ns + int(came_s * 1e9)
+        data = [number, float(number), [[worker, []]]]
+        self.coordinator._office.inbox.put(Letter(messages.FRAME, f"client of {worker}", data, at_ns))
+
+    def late(self) -> dict[str, int]:
+        return {worker: late.times for worker, late in self.coordinator._book.late.items()}
+
+
+@pytest.fixture
+def desk() -> Desk:
+    target = Target("url", "postgres", "18.0", "pg", dict.fromkeys(REGIONS, ("postgresql://db/shop",)))
+    plan = Plan(SCENARIO, WHOLE, target, ShopUser, None, None, "run", dict.fromkeys(REGIONS, 1))
+    shelf = Shelf()
+    coordinator = Coordinator(plan, Briefing("0" * 12, {}), Crew(0, 2), shelf, NoServer(), lambda _: None)
+    coordinator._office = Inbox()
+    for name in ("a", "b"):
+        letter = Letter(messages.HELLO, f"client of {name}", hello(name=name).data(), 0)
+        coordinator._roster.welcome(coordinator._office, letter)
+    coordinator._book = FrameBook({"a", "b"})
+    coordinator._origin_ns = time.perf_counter_ns() - int(5e9)
+    return Desk(coordinator, shelf)
+
+
+def test_what_lay_unread_while_the_disk_was_slow_came_in_time(desk: Desk) -> None:
+    """Five seconds into the run the coordinator reads three frames at once: its own commits kept it, not the workers."""
+    for number in (1, 2, 3):
+        for worker in ("a", "b"):
+            desk.post(worker, number, number + 0.01)
+    desk.coordinator._write_due()
+    assert desk.shelf.frames == {number: ["a", "b"] for number in (1, 2, 3)}
+    assert (desk.shelf.late, desk.late()) == ([], {})
+
+
+def test_what_came_while_a_frame_was_stored_is_read_before_the_next_is_given_up(desk: Desk) -> None:
+    for worker in ("a", "b"):
+        desk.post(worker, 1, 1.01)
+    desk.post("a", 2, 2.01)
+    desk.coordinator.progress = lambda frame: desk.post("b", 2, 2.02) if frame.number == 1 else None
+    desk.coordinator._write_due()
+    assert desk.shelf.frames == {1: ["a", "b"], 2: ["a", "b"]}
+    assert (desk.shelf.late, desk.late()) == ([], {})
+
+
+def test_a_worker_is_late_by_when_its_part_came(desk: Desk) -> None:
+    desk.post("a", 1, 1.01)
+    desk.post("b", 1, 1 + PATIENCE_S + 0.5)
+    desk.coordinator._write_due()
+    assert desk.late() == {"b": 1}
+    assert desk.coordinator._book.late["b"].worst_s == pytest.approx(PATIENCE_S + 0.5)
 
 
 # -- percentiles

@@ -63,6 +63,7 @@ def test_the_tables_of_a_cluster(facts: Facts) -> None:
     found = {table.caption: table for table in tables(cluster(facts))}
     last = synthetic.LAST - 1
     retries = found["Who did work again, by region"]
+    assert retries.head[2] == "#statements outside BEGIN, by the server"
     assert row(retries, EAST) == [EAST, f"{facts.refused[EAST]:,}", "–", str(11 * last), str(11 * last)]
     assert row(retries, EU)[2:] == [str(2 * last), f"{100 * last:,}", f"{100 * last:,}"]
     assert facts.refused[EAST] > 0

@@ -3,6 +3,7 @@
 import pytest
 
 from bench.metrics.frame import Counter, Frame
+from bench.stats.phases import Phase
 from bench.stats.placement import index_places
 from bench.stats.serverside import served_rows
 from bench.stats.validity import Evidence, judge
@@ -12,8 +13,8 @@ def level(metric: str, value: float, moment: str = "sale", region: str = "us-eas
     return Counter(moment, 10.0, region, "health", node, metric, value)
 
 
-def judged(*counters: Counter):
-    evidence = Evidence()
+def judged(*counters: Counter, phases: tuple[Phase, ...] = ()):
+    evidence = Evidence(phases=phases)
     for number, counter in enumerate(counters):
         evidence.add_frame(Frame(number, number + 0.002, float(number), counters=(counter,)))
     return judge(evidence)
@@ -45,6 +46,37 @@ def test_ranges_without_replicas_degrade_the_run(metric: str, says: str) -> None
 def test_a_single_range_at_the_start() -> None:
     (reason,) = judged(level("ranges_unavailable", 1.0, "start")).reasons
     assert reason == "the cluster was not whole: 1 range was unavailable (no quorum) at the start (us-east 1)"
+
+
+MEASURED = {"warm-up": False, "sale": True, "rest": False, "steady": True, "cool-down": False}
+PHASES = tuple(Phase(name, 10.0 * place, 10.0, measured) for place, (name, measured) in enumerate(MEASURED.items()))
+
+
+@pytest.mark.parametrize(
+    ("moment", "verdict"),
+    [
+        # Before the warm-up, when a new database may still be making its replicas, and after the last figure.
+        ("start", "VALID"),
+        ("cool-down", "VALID"),
+        # Before and after "sale", before and after "steady".
+        ("warm-up", "DEGRADED"),
+        ("sale", "DEGRADED"),
+        ("rest", "DEGRADED"),
+        ("steady", "DEGRADED"),
+    ],
+)
+def test_only_moments_around_what_is_measured_count(moment: str, verdict: str) -> None:
+    assert judged(level("ranges_underreplicated", 2.0, moment), phases=PHASES).verdict == verdict
+
+
+def test_the_worst_moment_told_of_is_one_that_counts() -> None:
+    levels = (level("ranges_underreplicated", 90.0, "start"), level("ranges_underreplicated", 2.0, "sale"))
+    (reason,) = judged(*levels, phases=PHASES).reasons
+    assert reason.endswith("2 ranges were under-replicated at the end of 'sale' (us-east 2)")
+
+
+def test_the_start_counts_where_the_first_phase_is_measured() -> None:
+    assert judged(level("ranges_unavailable", 1.0, "start"), phases=PHASES[1:]).verdict == "DEGRADED"
 
 
 def test_levels_are_not_differenced() -> None:

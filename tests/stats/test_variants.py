@@ -1,5 +1,7 @@
 """The price of a variant: a planted factor is found where it was planted, and two runs of one thing show none."""
 
+import math
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -7,8 +9,10 @@ import pytest
 from bench.cli.variants import own_arguments, parse_variants
 from bench.cli.variants_table import variants_markdown, variants_text
 from bench.errors import UsageError
+from bench.metrics.outcome import Finding
 from bench.results.read import Run
 from bench.results.summarise import summarise_run
+from bench.stats.validity import Validity
 from bench.stats.variants import Material, variant_cells, variant_run
 from tests.results import synthetic
 
@@ -59,10 +63,49 @@ def test_the_planted_price_is_found_in_its_region_alone(runs) -> None:
 def test_the_interval_is_wider_than_that_of_the_samples_alone(runs) -> None:
     cells, place = variant_cells(runs), ("browse", synthetic.REGIONS[0], "dear")
     price = next(cell for cell in cells if (cell.transaction, cell.region, cell.variant) == place)
-    # exp(1.96 sqrt(2) hypot(0.04, 0.08)) = 1.28: what medians of two runs of one thing differ by, whatever their samples say.
+    # What medians of two runs of one thing differ by, whatever their samples say: of one run against one, so by Student's t
+    # with as many degrees of freedom as in `bench compare` (2.13; the normal's 1.96 would make it 1.28).
+    floor = math.exp(2.1314 * math.sqrt(2) * math.hypot(0.04, 0.08))
+    assert floor == pytest.approx(1.309, abs=0.001)
     ratio = price.prices["p50_ms"]
-    assert ratio.high / ratio.value > 1.25
-    assert ratio.value / ratio.low > 1.25
+    for widened in (ratio.high / ratio.value, ratio.value / ratio.low):
+        assert floor < widened < 1.02 * floor
+
+
+def short_of(run: Material, **changed: object) -> Material:
+    return replace(run, summary=replace(run.summary, **changed))  # type: ignore[arg-type]
+
+
+UNFIT = {
+    "invalid": {"validity": Validity("INVALID", ("the machine had no free core",))},
+    "cut short": {"status": "interrupted"},
+    "wrong data": {"findings": (Finding("stock", "stock is not below zero", passed=False, violations=1),)},
+}
+
+
+@pytest.mark.parametrize("changed", UNFIT.values(), ids=UNFIT)
+@pytest.mark.parametrize("which", [0, 1])
+def test_no_prices_with_a_run_that_says_nothing(runs: tuple[Material, ...], changed: dict, which: int) -> None:
+    sides = list(runs)
+    sides[which] = short_of(runs[which], **changed)
+    cells, rows = variant_cells(sides), [variant_run(run) for run in sides]
+    assert len(cells) == len(variant_cells(runs))
+    assert not [cell for cell in cells if cell.prices]
+    assert [row.has_prices for row in rows] == [number != which for number in (0, 1)]
+    said = f"no multiple with {sides[which].variant}: its run is INVALID, not complete, or its data is wrong"
+    assert [line for line in variants_text(rows, cells).splitlines() if "no multiple" in line] == [said]
+    assert f"- {said}" in variants_markdown("Which?", rows, cells)
+
+
+def test_a_third_variant_keeps_its_prices_beside_one_that_has_none(runs: tuple[Material, ...]) -> None:
+    cells = variant_cells((runs[0], short_of(runs[1], status="interrupted"), replace(runs[1], variant="third")))
+    assert {cell.variant for cell in cells if cell.prices} == {"third"}
+
+
+def test_of_runs_that_are_fit_or_only_degraded_nothing_is_left_out(runs: tuple[Material, ...]) -> None:
+    degraded = (runs[0], short_of(runs[1], validity=Validity("DEGRADED", ("stalls",))))
+    assert [cell.prices for cell in variant_cells(degraded)] == [cell.prices for cell in variant_cells(runs)]
+    assert "no multiple" not in variants_text([variant_run(run) for run in runs], variant_cells(runs))
 
 
 def test_a_figure_that_is_a_bound_has_no_price(runs) -> None:

@@ -18,7 +18,7 @@ SELECT xact_commit, xact_rollback, deadlocks, blks_read, blks_hit, tup_returned,
 SELECT split_part(application_name, '/', 3) AS region,
        COALESCE(wait_event_type || ':' || wait_event, 'Running') AS name, count(*) AS samples
   FROM pg_stat_activity
- WHERE datname = current_database() AND left(application_name, length(%(prefix)s)) = %(prefix)s AND state = 'active'
+ WHERE datname = current_database() AND left(application_name, length(%(prefix)s::TEXT)) = %(prefix)s::TEXT AND state = 'active'
  GROUP BY 1, 2
 
 -- name: sampled_locks
@@ -30,14 +30,14 @@ SELECT split_part(a.application_name, '/', 3) AS region,
   FROM pg_locks l
   JOIN pg_stat_activity a ON a.pid = l.pid
   LEFT JOIN pg_class c ON c.oid = l.relation
- WHERE NOT l.granted AND left(a.application_name, length(%(prefix)s)) = %(prefix)s
+ WHERE NOT l.granted AND left(a.application_name, length(%(prefix)s::TEXT)) = %(prefix)s::TEXT
  GROUP BY 1, 2
 
 -- name: open_sessions
 -- How many sessions of a run are still open; a backend hands in the last of its counters when it ends.
 -- dialect: postgres
 -- params: prefix text
-SELECT count(*) FROM pg_stat_activity WHERE left(application_name, length(%(prefix)s)) = %(prefix)s
+SELECT count(*) FROM pg_stat_activity WHERE left(application_name, length(%(prefix)s::TEXT)) = %(prefix)s::TEXT
 
 -- name: use_statement_statistics
 -- Look in the schema of pg_stat_statements, too; no row where the extension is not installed in this database.
@@ -95,14 +95,17 @@ SELECT '' AS region, 'pg_stat_statements' AS name, dealloc AS evictions FROM pg_
 
 -- name: counters_app_statement
 -- Statements of the run by region, from the name of the application.  Latencies are means times the count; contention_ms is
--- that of the executions that were sampled.
+-- that of the executions that were sampled.  retries are of statements outside BEGIN alone: the server tells an execution's
+-- attempt by how often it has begun its transaction anew, so after one retry every later statement of an explicit
+-- transaction, which runs for the first time, looks like a retry, too.
 -- dialect: cockroach
 -- params: prefix text
 SELECT split_part(app_name, '/', 3) AS region,
-       left(metadata->>'query', 60) || ' #' || left(encode(fingerprint_id, 'hex'), 6) AS name,
+       COALESCE(left(metadata->>'query', 60), '') || ' #' || left(encode(fingerprint_id, 'hex'), 6) AS name,
        sum((statistics->'statistics'->>'cnt')::FLOAT8) AS calls,
        sum((statistics->'statistics'->>'failureCount')::FLOAT8) AS failures,
-       sum((statistics->'statistics'->>'cnt')::FLOAT8 - (statistics->'statistics'->>'firstAttemptCnt')::FLOAT8) AS retries,
+       sum((statistics->'statistics'->>'cnt')::FLOAT8 - (statistics->'statistics'->>'firstAttemptCnt')::FLOAT8)
+           FILTER (WHERE (metadata->>'implicitTxn')::BOOL) AS retries,
        sum((statistics->'statistics'->>'cnt')::FLOAT8
            * (statistics->'statistics'->'svcLat'->>'mean')::FLOAT8) * 1000 AS exec_ms,
        sum((statistics->'statistics'->>'cnt')::FLOAT8
@@ -115,7 +118,7 @@ SELECT split_part(app_name, '/', 3) AS region,
        sum((statistics->'execution_statistics'->>'cnt')::FLOAT8
            * (statistics->'execution_statistics'->'contentionTime'->>'mean')::FLOAT8) * 1000 AS contention_ms
   FROM crdb_internal.statement_statistics
- WHERE left(app_name, length(%(prefix)s)) = %(prefix)s
+ WHERE left(app_name, length(%(prefix)s::TEXT)) = %(prefix)s::TEXT
  GROUP BY 1, 2
 
 -- name: counters_index
@@ -167,7 +170,7 @@ SELECT region::TEXT, 'shopping_carts', count(*) FROM shopping_carts GROUP BY 1
 -- Tell the server's statistics which phase a session's statements belong to.
 -- dialect: cockroach
 -- params: name text
-SELECT set_config('application_name', %(name)s, false)
+SELECT set_config('application_name', %(name)s::TEXT, false)
 
 -- name: session_settings
 -- Every session variable with its value ([D:show-vars]; no privilege is needed).
