@@ -103,6 +103,9 @@ def _overlaid(scenario: Scenario, overrides: Overrides) -> Scenario:
     if overrides.regions:
         known = {region.name: region for region in scenario.regions}
         updates["regions"] = tuple(known.get(name, Region(name=name)) for name in overrides.regions)
+        updates["distance_ms"] = {
+            name: scenario.distance_ms[name] for name in overrides.regions if name in scenario.distance_ms
+        }
         _check_rates(scenario, overrides.regions)
     if overrides.no_distance:
         updates["distance_ms"] = {}

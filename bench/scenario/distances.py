@@ -9,6 +9,8 @@ from collections.abc import Mapping
 MATRIX_NAME = "rtt.txt"
 """The file that comes with bench, beside its scenarios."""
 
+LONGEST_MS = 60_000.0
+
 RoundTrips = Mapping[str, Mapping[str, float]]
 
 
@@ -36,6 +38,6 @@ def _row(words: list[str], regions: list[str], place: str) -> tuple[str, dict[st
         row = [float(number) for number in numbers]
     except ValueError:
         raise ValueError(f"{place} has a distance that is not a number") from None
-    if not all(0 <= number < 60_000 for number in row):
+    if not all(0 <= number < LONGEST_MS for number in row):
         raise ValueError(f"{place} has a distance that is not within a minute")
     return region, dict(zip(regions, row))

@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, NonNegativeInt, ValidationInfo, model_validator
 
-from bench.scenario.distances import parse_round_trips
+from bench.scenario.distances import LONGEST_MS, parse_round_trips
 from bench.scenario.objectives import Sentence
 from bench.scenario.traces import TOTAL, Trace, parse_trace
 from bench.scenario.values import (
@@ -253,6 +253,11 @@ class Scenario(_Strict):
                 yield f"objectives[{number}]: no region '{objective.region}'{nearest(objective.region, known)}"
         if len(set(known)) < len(known):
             yield f"regions: names repeat ({', '.join(known)})"
+        for region, distance_ms in self.distance_ms.items():
+            if region not in known:
+                yield f"distance_ms.{region}: no such region{nearest(region, known)}"
+            if not 0 <= distance_ms < LONGEST_MS:
+                yield f"distance_ms.{region}: {distance_ms:g} ms is not within a minute"
         for number, phase in enumerate(self.phases):
             named = [(f"rate.{session}", region) for session, region, _ in phase.each_rate() if region]
             named += [("trace", column) for column in (phase.trace.rates if phase.trace else ()) if column != TOTAL]

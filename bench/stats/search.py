@@ -2,7 +2,9 @@
 
 The rate is doubled until the objective breaks, or halved until it holds.  From then on probes go to the ends of the
 interval that all of them give together (``bench.stats.knee``), below its middle and above it in turn, so that the limit is
-approached from either side.  The search ends when the interval was narrow enough before and after a last probe.
+approached from either side.  Where they contradict each other so much that there is no interval, the next one goes between
+the highest rate that held and the lowest that broke.  The search ends when the interval was narrow enough before and after
+a last probe.
 
 A rate at which the generator was not fit to measure is no limit of the server.  It is a ceiling for the search, which then
 ends below it, with a bound from below for an answer.
@@ -12,7 +14,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from bench.stats.knee import Trial, find_knee
+from bench.stats.knee import FAR, Trial, find_knee
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +38,10 @@ def next_rate(search: Search, trials: Sequence[Trial], ceiling: float | None = N
     if not trials:
         return search.start if search.start < top else _halved(search, top)
     knee = find_knee(trials, search.allowed)
+    if knee.high is None or knee.low is None:
+        between = _between(trials, search.allowed)
+        if between is not None and between < top:
+            return between
     if knee.high is None:
         return _upwards(search, max(trial.rate for trial in trials), ceiling)
     if knee.low is None or knee.estimate is None:
@@ -45,6 +51,19 @@ def next_rate(search: Search, trials: Sequence[Trial], ceiling: float | None = N
     end = knee.low if len(trials) % 2 else knee.high
     wanted = math.sqrt(end * knee.estimate)
     return wanted if wanted < top else math.sqrt(knee.low * knee.estimate)
+
+
+def _between(trials: Sequence[Trial], allowed: float) -> float | None:
+    """Return a rate between those that hold and those that break, where there are both; else None.
+
+    Probes that contradict each other, as beside another program's work, can make the interval wider than all rates that
+    were tried.  What is wanted then is more of them where it changes, not ever higher rates.
+    """
+    broken = min((trial.rate for trial in trials if trial.share > FAR * allowed), default=None)
+    if broken is None:
+        return None
+    held = max((trial.rate for trial in trials if trial.rate < broken and trial.share <= allowed), default=None)
+    return None if held is None else math.sqrt(held * broken)
 
 
 def _upwards(search: Search, tried: float, ceiling: float | None) -> float | None:

@@ -10,6 +10,7 @@ from click.testing import CliRunner
 
 from bench.cli import group
 from bench.cli.bakeoff import open_cells
+from bench.cli.planning import Overrides, _overlaid
 from bench.cli.scenario_files import find_scenario
 from tests.cli.conftest import Told
 
@@ -163,3 +164,9 @@ def test_the_list_of_scenarios_says_how_long_each_takes():
     assert re.match(r"flash-sale +40 s  ", words["flash-sale"])
     contention, _ = find_scenario("contention")
     assert contention.matrix.runs == len(open_cells(contention.matrix, None, None))
+
+
+def test_regions_that_are_left_out_have_no_distance_either():
+    scenario, _ = find_scenario("flash-sale")
+    chosen = _overlaid(scenario, Overrides(regions=("eu-west", "elsewhere")))
+    assert chosen.distance_ms == {"eu-west": scenario.distance_ms["eu-west"]}

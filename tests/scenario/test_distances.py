@@ -54,6 +54,16 @@ def test_a_scenario_takes_the_row_of_its_first_region(phased):
     assert scenario.distance_ms == {"b": 0, "c": 20}
 
 
+def test_a_distance_of_a_region_that_is_not_there_is_a_fault(phased):
+    """It would be a run without distance that says it had one."""
+    with pytest.raises(UsageError) as caught:
+        phased(PHASE, regions=[{"name": "us-east"}], distance_ms={"us-eats": 20, "us-east": -5})
+    assert caught.value.message.splitlines()[1:] == [
+        "  distance_ms.us-eats: no such region (did you mean 'us-east'?)",
+        "  distance_ms.us-east: -5 ms is not within a minute",
+    ]
+
+
 def test_a_region_that_the_matrix_lacks_is_a_fault_with_its_path(phased):
     with pytest.raises(UsageError) as caught:
         phased(PHASE, read={"m.txt": MATRIX}.__getitem__, regions=[{"name": "d"}], distance_ms="m.txt")

@@ -175,3 +175,11 @@ def test_bounds_are_clopper_and_pearsons():
 def test_the_last_look_is_at_the_end(longest: int):
     assert looks(longest)[-1] == longest
     assert list(looks(longest)) == sorted(set(looks(longest)))
+
+
+def test_probes_that_contradict_each_other_are_not_followed_upwards():
+    """Of a real search, beside which another program began: what held at 94 a second broke at 80."""
+    seen = [(15, 0.0), (30, 0.0), (60, 0.0), (120, 1.0), (94.17, 0.0), (97.93, 0.88), (95.66, 0.063), (79.92, 0.77)]
+    trials = [Trial(rate, int(rate * 20), round(rate * 20 * share), 1.0) for rate, share in seen]
+    assert find_knee(trials, ALLOWED).high is None
+    assert next_rate(plan(15.0), trials) == pytest.approx((60 * 79.92) ** 0.5)
