@@ -118,9 +118,9 @@ class RetriesBeside:
     """What was done again for one region over the whole run, by whom.
 
     ``client``: attempts that ended without a commit and that the client saw; ``statements``: executions that the server
-    retried by itself, from its statistics of the run's statements; ``by_server`` and ``restarts``: what the region's nodes
-    counted, for all their clients: automatic retries of transactions and statements, and restarts of transactions for any
-    reason.  None where it was not counted.
+    retried by itself outside BEGIN, from its statistics of the run's statements; ``by_server`` and ``restarts``: what the
+    region's nodes counted, for all their clients: automatic retries of transactions and statements, and restarts of
+    transactions for any reason.  None where it was not counted.
     """
 
     region: str
