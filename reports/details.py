@@ -190,12 +190,20 @@ def server(facts: Facts) -> tuple[Block, ...]:
     if not facts.server:
         return (Text("No counters of the server were recorded."),)
     rows: list[Row] = [
-        (Cell(r.name, "code"), signed(r.first), signed(r.last), signed(r.last - r.first), rate(r.per_s))
+        (
+            Cell(r.name, "code"),
+            signed(r.first),
+            signed(r.last),
+            MISSING if r.growth is None else signed(r.growth),
+            rate(r.per_s),
+        )
         for r in facts.server
     ]
     head = ("counter", "#first", "#last", "#growth", "#per second")
     caption = "Counters of the server, over the whole run (not only by this load, if others used it)"
-    return (Folded(f"{plural(len(rows), 'counter')}", (table(caption, head, rows),)),)
+    unknown = any(row.growth is None for row in facts.server)
+    note = "No growth: a level, such as how many wait now, or a counter that was set back meanwhile." if unknown else ""
+    return (Folded(f"{plural(len(rows), 'counter')}", (table(caption, head, rows, note),)),)
 
 
 def environment(facts: Facts) -> tuple[Block, ...]:

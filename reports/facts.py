@@ -18,7 +18,7 @@ from bench.stats.outages import outage_line
 from bench.stats.phases import measured_names
 from bench.stats.placement import IndexPlaces, index_places
 from bench.stats.records import Group, IntervalRow, Latency, Summary, Which
-from bench.stats.serverside import ServedRow, served_rows
+from bench.stats.served import ServedRow, growth, served_rows
 from bench.stats.verdict import Headline, headline
 
 from .drawing import Look
@@ -37,11 +37,15 @@ WRITTEN = ("report.html", "report.md", "summary.json")
 
 @dataclass(frozen=True, slots=True)
 class ServerRow:
-    """One counter of the server: its value at the first and the last look, and its growth per second between them."""
+    """One counter of the server: its value at the first and the last look, and its growth between them.
+
+    None for a level, which does not grow, and for a counter that was set back meanwhile.
+    """
 
     name: str
     first: float
     last: float
+    growth: float | None
     per_s: float | None
 
 
@@ -127,7 +131,7 @@ def gather(run: Run) -> Facts:
         server=_server(run),
         sent=_sent(run),
         refused=_refused(run),
-        served=served_rows(run.counters),
+        served=served_rows(run.counters, [phase.name for phase in run.manifest.phases]),
         places=index_places(run.counters),
         last_s=run.last_s,
         folder=run.path,
@@ -170,7 +174,9 @@ def _server(run: Run) -> tuple[ServerRow, ...]:
     rows = []
     for name, points in run.server.items():
         (start_s, first), (end_s, last) = points[0], points[-1]
-        rows.append(ServerRow(name, first, last, (last - first) / (end_s - start_s) if end_s > start_s else None))
+        grown = growth(name, [value for _, value in points])
+        per_s = grown / (end_s - start_s) if grown is not None and end_s > start_s else None
+        rows.append(ServerRow(name, first, last, grown, per_s))
     return tuple(rows)
 
 

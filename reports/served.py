@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.metrics.nodes import NODE
-from bench.stats.serverside import ServedRow
+from bench.stats.served import ServedRow
 
 from .facts import Facts
 from .model import Block, Cell, Folded, Row, Text, table
@@ -16,6 +16,7 @@ _TITLES = {
     "database": "Database: commits, rollbacks, deadlocks and the like",
     "wait": "What its sessions waited for (samples)",
     "lock": "Locks that were waited for (samples)",
+    "contention": "Contention events and the time waited in them (ms)",
 }
 _COUNTERS_SHOWN = 8
 
@@ -47,7 +48,7 @@ def _against_client(facts: Facts, rows: Sequence[ServedRow]) -> Block:
     cells: list[Row] = [
         (
             Cell(name, "code"),
-            count(calls[name]),
+            _counted(calls[name] or None),
             count(sent[name]) if name in sent else MISSING,
             ms(spent[name]),
             ms(spent[name] / calls[name]) if calls[name] else MISSING,
@@ -58,7 +59,8 @@ def _against_client(facts: Facts, rows: Sequence[ServedRow]) -> Block:
     head = ("statement", "#calls, server", "#sent, client", "#time in the server", "#mean", "#share")
     note = (
         "Over all phases, warm-up included. The server counts what it carried out, the client what it sent: statements that "
-        "were refused or cut off are in the second only."
+        "were refused or cut off are in the second only. Left out is a phase in which the server's counters of a statement "
+        "fell (a restart, a reset)."
     )
     return table("Statements as the server counted them, most time first", head, cells, note)
 
@@ -70,24 +72,31 @@ def _phase(phase: str, rows: Sequence[ServedRow]) -> list[Block]:
         blocks.append(_statements(phase, statements))
     for kind in dict.fromkeys(row.kind for row in rows):
         if kind != "statement":
-            blocks.append(
-                _others(f"{_TITLES.get(kind, kind)}, in '{phase}'", [row for row in rows if row.kind == kind])
-            )
+            mine = [row for row in rows if row.kind == kind]
+            blocks.append(_others(f"{_title(kind, mine)}, in '{phase}'", mine))
     return blocks
+
+
+def _title(kind: str, rows: Sequence[ServedRow]) -> str:
+    """CockroachDB has events with their time where PostgreSQL has samples of who waits; not each event is a wait."""
+    is_events = kind == "lock" and any("events" in row.values for row in rows)
+    return _TITLES.get("contention" if is_events else kind, kind)
 
 
 def _statements(phase: str, rows: Sequence[ServedRow]) -> Block:
     cells: list[Row] = []
     for row in rows:
-        calls, spent = row.values.get("calls", 0.0), row.values.get("exec_ms", 0.0)
-        mean = ms(spent / calls) if calls else MISSING
+        calls, spent, rows_ = (row.values.get(metric) for metric in ("calls", "exec_ms", "rows"))
+        mean = ms(spent / calls) if calls and spent is not None else MISSING
         place = (row.region,) if any(each.region for each in rows) else ()
-        cells.append(
-            (Cell(row.name, "code"), *place, count(calls), ms(spent), mean, count(row.values.get("rows", 0.0)))
-        )
+        cells.append((Cell(row.name, "code"), *place, _counted(calls), ms(spent), mean, _counted(rows_)))
     place_head = ("region",) if any(row.region for row in rows) else ()
     head = ("statement", *place_head, "#calls", "#total time", "#mean", "#rows")
     return table(f"Statements, in '{phase}'", head, cells)
+
+
+def _counted(value: float | None) -> str:
+    return MISSING if value is None else count(value)
 
 
 def _others(title: str, rows: Sequence[ServedRow]) -> Block:

@@ -9,6 +9,7 @@ from bench.errors import UsageError
 from bench.results.files import find_run
 from bench.results.read import Run
 from bench.stats.phases import measured_names, measured_seconds
+from bench.stats.served import growth
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,11 @@ def _read(run: Run) -> RunCalls | None:
 
 
 def _scans(run: Run) -> dict[str, float]:
-    """Return how often each index was scanned between the first and the last reading of the counters."""
+    """Return how often each index was scanned between the first and the last reading; none of one that was set back."""
     values: defaultdict[str, list[float]] = defaultdict(list)
     for counter in run.counters:
         if (counter.kind, counter.metric) == ("index", "scans"):
             # CockroachDB's are named TABLE@INDEX.
             values[counter.name.rpartition("@")[2]].append(counter.value)
-    return {name: seen[-1] - seen[0] for name, seen in values.items() if len(seen) > 1}
+    grown = {name: growth("scans", seen) for name, seen in values.items() if len(seen) > 1}
+    return {name: more for name, more in grown.items() if more is not None}

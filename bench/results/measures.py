@@ -3,7 +3,6 @@
 from collections import defaultdict
 from collections.abc import Iterator
 
-from bench.metrics.frame import Counter
 from bench.metrics.histogram import Histogram
 from bench.results.frames import Kind, Label, Which, all_frame_histograms
 from bench.results.read import Run
@@ -19,6 +18,7 @@ from bench.stats.comparison_measures import (
 )
 from bench.stats.phases import measured_names
 from bench.stats.records import Group, Summary
+from bench.stats.served import served_rows
 
 _RESPONSE = {"response_p50_ms": 50.0, "response_p95_ms": 95.0, "response_p99_ms": 99.0}
 _SERVICE = {"service_p50_ms": 50.0, "service_p99_ms": 99.0}
@@ -93,20 +93,11 @@ def _served(run: Run) -> Iterator[tuple[Key, Measure | None]]:
 
 
 def _grown(run: Run) -> dict[str, dict[str, float]]:
-    """Return by how much each statement's counters grew in the measured phases; one that was set back starts at zero."""
+    """Return by how much each statement's counters grew in the measured phases, in those of which it is known."""
     names = measured_names(run.manifest.phases)
-    before: dict[tuple[str, str, str], float] = {}
     grown: defaultdict[str, defaultdict[str, float]] = defaultdict(lambda: defaultdict(float))
-    for counter in sorted(run.counters, key=lambda counter: counter.elapsed_s):
-        if counter.kind == "statement":
-            since = _since(before, counter)
-            if counter.moment in names:
-                grown[counter.name][counter.metric] += since
+    for row in served_rows(run.counters, [phase.name for phase in run.manifest.phases]):
+        if row.kind == "statement" and row.phase in names:
+            for metric, value in row.values.items():
+                grown[row.name][metric] += value
     return {name: dict(values) for name, values in grown.items()}
-
-
-def _since(before: dict[tuple[str, str, str], float], counter: Counter) -> float:
-    label = (counter.region, counter.name, counter.metric)
-    last = before.get(label, 0.0)
-    before[label] = counter.value
-    return counter.value - last if counter.value >= last else counter.value

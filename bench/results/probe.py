@@ -12,7 +12,7 @@ from bench.results.read import Run
 from bench.stats.littles_law import LittleRow, little
 from bench.stats.merge import SESSION_PREFIX
 from bench.stats.probing import Counts, Objective, judge_counts
-from bench.stats.serverside import served_rows
+from bench.stats.served import served_rows
 from bench.stats.validity import DROPPED as DROPPED_ARRIVALS
 from bench.stats.validity import LATE
 
@@ -182,7 +182,7 @@ def read_work(run: Run, part: Window) -> Work:
     served_ns = sum(cell.service.sum_ns for cell in cells if not cell.name.startswith(SESSION_PREFIX))
     wasted_ns = sum(cell.wasted_ns for cell in run.retries if cell.phase == part.phase)
     waits: dict[str, float] = {}
-    for served in served_rows(run.counters):
+    for served in served_rows(run.counters, [phase.name for phase in run.manifest.phases]):
         if served.kind == "wait" and served.phase == part.phase:
             waits[served.name] = waits.get(served.name, 0.0) + served.values.get("samples", 0.0)
     return Work(

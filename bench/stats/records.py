@@ -14,7 +14,8 @@ from bench.stats.ledger import HotKey, LedgerRow
 from bench.stats.offer import Mix, PhaseRow
 from bench.stats.outages import Outage
 from bench.stats.phases import Phase
-from bench.stats.serverside import CrossCheck, ServedRow
+from bench.stats.served import ServedRow
+from bench.stats.serverside import CrossCheck
 from bench.stats.tail import Tail
 from bench.stats.validity import Validity
 

@@ -20,7 +20,8 @@ from bench.stats.merge import is_session
 from bench.stats.objectives import judge_objectives
 from bench.stats.offer import Offered, mix, phase_rows
 from bench.stats.records import AbortDetail, GeneratorFacts, Latency, StatementRow, Summary, WinRow
-from bench.stats.serverside import cross_checks, served_rows, shown_rows
+from bench.stats.served import served_rows, shown_rows
+from bench.stats.serverside import cross_checks
 from bench.stats.spread import interval_rows
 from bench.stats.tail import Slowest, explain
 from bench.stats.validity import Evidence
@@ -41,7 +42,7 @@ def summarise(material: Material) -> Summary:
     of_names = tuple(measured.group(None, name) for name in names)
     present = {(cell.region, cell.name) for cell in tx}
     both = tuple(measured.group(region, name) for name in names for region in places if (region, name) in present)
-    served = served_rows(material.counters)
+    served = served_rows(material.counters, [phase.name for phase in material.phases])
     return Summary(
         status=material.status,
         detail=material.detail,

@@ -10,7 +10,8 @@ from bench.db.observe import Reading
 from bench.db.observe_nodes import Exposition, Node, NodeReader, parse
 from bench.metrics.frame import Counter
 from bench.metrics.nodes import COUNTERS, HEALTH, LEVELS, NODE
-from bench.stats.serverside import node_rows, retries_beside, served_rows
+from bench.stats.served import served_rows
+from bench.stats.serverside import node_rows, retries_beside
 
 from .node_metrics import CERTIFICATE, DOCUMENTED, exporter, exposition
 
@@ -134,9 +135,8 @@ def test_differences_are_by_phase_and_region_and_a_restarted_node_counts_from_ze
         look("start", 0.0, {}, {}, {})
         look("warm-up", 5.0, {retried: 1002.0}, {}, {})
         # The second node of us-west has been restarted: it counts from zero again, and the region's sum has fallen.
-        look(
-            "sale", 9.0, {retried: 1005.0, restarts: 1001.0, sent: 1000.0 + 2**21}, {restarts: 1004.0}, {restarts: 7.0}
-        )
+        east_now = {retried: 1005.0, restarts: 1001.0, sent: 1000.0 + 2**21}
+        look("sale", 9.0, east_now, {restarts: 1004.0}, dict.fromkeys(EVERY, 0.0) | {restarts: 7.0})
     rows = served_rows(counters)
     found = {(row.phase, row.metric.name): dict(row.by_region) for row in node_rows(rows)}
     assert found["warm-up", retried] == {"us-east": 2.0}

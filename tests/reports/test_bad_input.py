@@ -93,7 +93,7 @@ def test_a_store_of_a_newer_format(copy):
     db.close()
     error = refused(copy)
     assert f"has format {STORE_VERSION + 1}" in error.message
-    assert "upgrade" in error.hint
+    assert "install a newer shopbench" in error.hint
 
 
 def test_a_manifest_of_a_newer_format(copy):

@@ -5,7 +5,7 @@ import pytest
 from bench.metrics.frame import Counter, Frame
 from bench.stats.phases import Phase
 from bench.stats.placement import index_places
-from bench.stats.serverside import served_rows
+from bench.stats.served import served_rows
 from bench.stats.validity import Evidence, judge
 
 

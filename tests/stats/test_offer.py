@@ -8,7 +8,8 @@ from bench.metrics.histogram import Histogram
 from bench.stats.ledger import hot_keys, ledger
 from bench.stats.offer import Executed, Offered, PlannedOffer, mix, phase_rows
 from bench.stats.phases import Phase
-from bench.stats.serverside import cross_checks, served_rows, shown_rows
+from bench.stats.served import growth, served_rows, shown_rows
+from bench.stats.serverside import cross_checks
 
 PHASES = (
     Phase("warm-up", 0, 5, measured=False),
@@ -196,3 +197,120 @@ def test_sums_are_of_all_rows_and_tables_of_those_with_most():
     [check] = cross_checks(rows, (), sent)
     assert (check.server, check.client) == (120, 120)
     assert len(shown_rows(rows)) == 30
+
+
+def test_one_counter_that_fell_tells_of_its_whole_row():
+    """A node of several was restarted: calls fell, but time went on growing with the other nodes'."""
+    rows = served_rows(
+        [
+            counter(moment, at, "reserve", value, metric)
+            for moment, at, values in (("start", 0, (100_000, 500_000)), ("steady", 9, (98_000, 560_000)))
+            for metric, value in zip(("calls", "exec_ms"), values, strict=True)
+        ]
+    )
+    assert rows == ()
+
+
+def test_a_restarted_node_counts_all_its_metrics_from_zero():
+    rows = served_rows(
+        [
+            counter(moment, at, "n1", value, metric, "node")
+            for moment, at, values in (("start", 0, (9, 100)), ("steady", 9, (3, 400)))
+            for metric, value in zip(("sys_cpu_user_ns", "sql_txn_auto_retry_count"), values, strict=True)
+        ]
+    )
+    assert [row.values for row in rows] == [{"sys_cpu_user_ns": 3, "sql_txn_auto_retry_count": 400}]
+
+
+def test_what_adds_up_differently_by_a_rounding_has_neither_fallen_nor_grown():
+    rows = served_rows(
+        [
+            counter(moment, at, "reserve", value, metric)
+            for moment, at, values in (("start", 0, (5, 0.1 + 0.2 + 0.3, 0.6)), ("a", 9, (7, 0.6, 0.1 + 0.2 + 0.3)))
+            for metric, value in zip(("calls", "rows", "contention_ms"), values, strict=True)
+        ]
+    )
+    assert [row.values for row in rows] == [{"calls": 2}]
+
+
+def test_a_level_that_falls_takes_no_counter_with_it():
+    rows = served_rows(
+        [
+            counter(moment, at, "orders", value, metric, "table")
+            for moment, at, values in (("start", 0, (900, 10)), ("a", 9, (0, 60)))
+            for metric, value in zip(("dead_tuples", "inserted"), values, strict=True)
+        ]
+    )
+    assert [row.values for row in rows] == [{"inserted": 50}]
+
+
+IN_ORDER = ("warm-up", "steady", "cool-down")
+
+
+@pytest.mark.parametrize(
+    ("kind", "region"), [("statement", ""), ("statement", "us-east"), ("wait", "us-east"), ("node", "eu")]
+)
+def test_after_a_missed_reading_two_phases_are_in_one(kind, region):
+    """Neither of them has figures of its own, and the sum over the run is whole."""
+    values = (("start", 0, 100), ("warm-up", 9, 110), ("cool-down", 29, 6000))
+    rows = served_rows(
+        [Counter(moment, at, region, kind, "x", "calls", value) for moment, at, value in values], IN_ORDER
+    )
+    assert [(row.phase, row.values) for row in rows] == [
+        ("warm-up", {"calls": 10}),
+        ("steady + cool-down", {"calls": 5890}),
+    ]
+
+
+def test_what_was_refused_alone_spans_two_phases_alone():
+    rows = served_rows(
+        [
+            *(counter(moment, at, "shop", value, "commits", "database")
+              for moment, at, value in (("start", 0, 1), ("warm-up", 9, 2), ("steady", 19, 4))),
+            *(counter(moment, at, "reserve", value) for moment, at, value in (("start", 0, 1), ("steady", 19, 9))),
+        ],
+        IN_ORDER,
+    )  # fmt: skip
+    assert [(row.phase, row.kind, row.values) for row in rows] == [
+        ("warm-up", "database", {"commits": 1}),
+        ("steady", "database", {"commits": 2}),
+        ("warm-up + steady", "statement", {"calls": 8}),
+    ]
+
+
+def test_samples_of_a_run_whose_first_readings_are_missing_are_of_all_phases_so_far():
+    rows = served_rows([counter("steady", 19, "Lock:tuple", 9, "samples", "wait")], IN_ORDER)
+    assert [(row.phase, row.values) for row in rows] == [("warm-up + steady", {"samples": 9})]
+
+
+def test_statements_of_the_server_that_were_refused_at_the_start_are_no_load():
+    shop = counter("start", 0, "shop", 1, "commits", "database")
+    read = [counter("warm-up", 9, "reserve", 9_000_000), counter("steady", 19, "reserve", 9_006_000)]
+    assert [(row.phase, row.values) for row in served_rows([shop, *read], IN_ORDER)] == [("steady", {"calls": 6000})]
+    # Those with a region are of the run alone.
+    [row] = served_rows([shop, Counter("warm-up", 9, "us-east", "statement", "s", "calls", 5)], IN_ORDER)
+    assert (row.phase, row.values) == ("warm-up", {"calls": 5})
+
+
+def test_a_sum_that_climbs_over_its_highest_value_again_may_be_what_was_missing():
+    values = (("start", 0, 100), ("warm-up", 9, 90), ("steady", 19, 150), ("cool-down", 29, 170))
+    rows = served_rows([counter(moment, at, "x", value) for moment, at, value in values], IN_ORDER)
+    assert [(row.phase, row.values) for row in rows] == [("cool-down", {"calls": 20})]
+
+
+def test_a_row_that_was_missing_in_one_reading_is_left_out_after_it():
+    rows = served_rows(
+        [
+            *(counter(moment, at, "other", at) for moment, at in (("start", 0), ("warm-up", 9), ("steady", 19))),
+            counter("start", 0, "evicted", 100),
+            counter("steady", 19, "evicted", 140),
+        ],
+        IN_ORDER,
+    )
+    assert {row.name for row in rows} == {"other"}
+
+
+def test_growth_is_of_counters_that_were_not_set_back():
+    assert growth("xact_commit", [5.0, 7.0, 7.0, 9.0]) == 4.0
+    assert growth("xact_commit", [5.0, 7.0, 1.0, 9.0]) is None
+    assert growth("waiting_for_locks", [0.0, 37.0]) is None
