@@ -101,6 +101,7 @@ def test_an_unfinished_load_is_named(bench: Bench, seeded: str):
     assert lines[1] == "hint: pass --resume to go on with it, or --fresh to begin anew"
 
 
+@pytest.mark.slow
 def test_fresh_replaces_what_bench_made(bench: Bench, seeded: str):
     before = table_of(bench("seed", "--url", seeded, *TINY, "--resume"))
     done = bench("seed", "--url", seeded, *TINY, "--fresh", "--seed", "2")

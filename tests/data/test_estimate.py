@@ -175,6 +175,7 @@ def test_the_phases_add_up_to_the_tables(small: Estimate):
     assert all(min(t.seconds.generate, t.seconds.copy, t.seconds.build, t.seconds.finish) > 0 for t in small.tables)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("variant", ["pg", "pg_partitioned"])
 def test_a_probe_leaves_nothing_behind(fresh_database: str, variant: str):
     schema = schema_for(SMALL, variant)

@@ -159,6 +159,7 @@ def test_files_are_bounded_and_alike(small_data: DataSet):
 # ---- the same files, however they were made ----
 
 
+@pytest.mark.slow
 def test_several_processes_write_the_same_files(exported: Path, target: Path):
     report = export(target, DataSet(TINY), FilesOptions(processes=2))
     assert contents(target) == contents(exported)
@@ -321,6 +322,7 @@ def test_a_full_disk_is_said_and_what_is_whole_stays(exported: Path, target: Pat
     assert contents(target) == contents(exported)
 
 
+@pytest.mark.slow
 def test_the_end_of_a_writing_process_is_said(exported: Path, target: Path):
     def kill(progress: FilesProgress) -> None:
         for child in multiprocessing.active_children():

@@ -36,6 +36,7 @@ def test_ctrl_c_drains_writes_and_audits(start: Start) -> None:
         assert sum(c.started for c in arrivals) == sum(c.count for c in run.cells if c.name.startswith("session:"))
 
 
+@pytest.mark.slow
 def test_a_killed_server_ends_the_run_with_what_was_measured(start: Start) -> None:
     play = start("flash-sale", "--scale", "tiny", "--duration", "30s", "--users", "60")
     play.until(3)
@@ -51,6 +52,7 @@ def test_a_killed_server_ends_the_run_with_what_was_measured(start: Start) -> No
     assert "report.html" in out
 
 
+@pytest.mark.slow
 def test_a_killed_bench_leaves_no_server_and_a_readable_store(start: Start, bench: Bench) -> None:
     play = start("flash-sale", "--scale", "tiny", "--duration", "30s", "--users", "60")
     play.until(3)

@@ -48,6 +48,7 @@ def test_the_page_shows_the_run_and_its_stop_button_stops_it(start: Start, stead
         assert counted >= shown["home", "us-east"]
 
 
+@pytest.mark.slow
 def test_a_taken_port_is_refused_before_anything_starts(start: Start, steady: str, tmp_path: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]

@@ -71,6 +71,7 @@ def test_the_schema_is_a_schema():
     assert load_schema()["$schema"] == "https://json-schema.org/draft/2020-12/schema"
 
 
+@pytest.mark.slow
 def test_json_of_every_kind_of_run_fits_the_schema(tmp_path, tiny):
     write_run(tmp_path / "whole", findings=(PASSED, BROKEN), dropped=2)
     write_run(tmp_path / "killed", last=12, status=None, findings=(), stock=())

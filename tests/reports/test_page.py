@@ -287,6 +287,7 @@ def test_texts_of_a_run_are_escaped(tmp_path):
     assert "<script>" not in re.sub(r"`[^`]*`", "", markdown.read_text())
 
 
+@pytest.mark.slow
 def test_the_same_run_gives_the_same_page(tmp_path, sale):
     write_run(tmp_path / "r")
     first = [path.read_bytes() for path in write_reports(tmp_path / "r")]
@@ -401,6 +402,7 @@ def test_without_unconcerned_sessions_nothing_is_said_of_them(sale):
     assert "Too few sessions ended before or during the sale to compare them." in page.text
 
 
+@pytest.mark.slow
 def test_workers_are_listed_and_a_lost_one_is_named(tmp_path):
     path = tmp_path / "r"
     write_run(path, last=12, status=None)

@@ -93,6 +93,7 @@ print("well")
 """
 
 
+@pytest.mark.slow
 def test_where_no_distance_is_emulated_nobody_is_hired_for_it():
     """As on a real cluster, which a plan only learns of when the target has been opened."""
     done = subprocess.run([sys.executable, "-c", FITTED], capture_output=True, text=True, timeout=60, check=False)
