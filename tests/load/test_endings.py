@@ -62,7 +62,7 @@ def test_a_killed_bench_leaves_no_server_and_a_readable_store(start: Start, benc
     _gone(postmaster)
     done = bench("report", "last")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("KILLED")
+    assert "KILLED" in done.stdout.splitlines()[0]  # beside other work also DEGRADED
     with play.run() as run:
         assert run.last_s >= 3
         assert sum(cell.count for cell in run.cells) > 0

@@ -314,7 +314,7 @@ def test_a_killed_coordinator_leaves_no_worker_and_a_readable_store(
     _until(lambda: not is_alive(running) and not is_alive(stopped))
     done = bench("report", "last")
     assert done.returncode == 0, done.stderr
-    assert done.stdout.startswith("KILLED")
+    assert "KILLED" in done.stdout.splitlines()[0]  # beside other work also DEGRADED
 
 
 def test_ctrl_c_ends_all_workers_in_order(start: Start, scenario: Callable[..., str]) -> None:
