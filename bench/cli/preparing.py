@@ -112,13 +112,14 @@ def remote(
     wanted = regions or tuple(gateways) or schema.regions
     _require_regions(wanted, schema.regions, place)
     _require_gateways(wanted, gateways, options.url)
+    is_far = not gateways and not dialect.has_regions
     target = Target(
         kind="cluster" if options.is_cluster else "url",
         dialect=dialect.name,
         server_version=version,
         variant=schema.variant,
         gateways={region: gateways.get(region, (first,)) for region in wanted},
-        distance_ms={} if gateways or dialect.has_regions else distance_ms,
+        distance_ms={name: distance_ms[name] for name in wanted if name in distance_ms} if is_far else {},
         checks_gateway=bool(gateways) and dialect.has_regions,
     )
     yield Prepared(target, schema, meta, settings, isolation, reused=True)
