@@ -39,9 +39,12 @@ def next_rate(search: Search, trials: Sequence[Trial], ceiling: float | None = N
         return search.start if search.start < top else _halved(search, top)
     knee = find_knee(trials, search.allowed)
     if knee.high is None or knee.low is None:
-        between = _between(trials, search.allowed)
-        if between is not None and between < top:
-            return between
+        held, broken = _edge(trials, search.allowed)
+        if held and broken and math.sqrt(held * broken) < top:
+            # Where the edge is known as well as it is asked for, and the lower end is not, only lower rates can tell it.
+            is_sharp = broken / held <= 1 + search.tolerance and knee.low is None
+            lower = _halved(search, min(trial.rate for trial in trials)) if is_sharp else None
+            return lower or math.sqrt(held * broken)
     if knee.high is None:
         return _upwards(search, max(trial.rate for trial in trials), ceiling)
     if knee.low is None or knee.estimate is None:
@@ -53,17 +56,15 @@ def next_rate(search: Search, trials: Sequence[Trial], ceiling: float | None = N
     return wanted if wanted < top else math.sqrt(knee.low * knee.estimate)
 
 
-def _between(trials: Sequence[Trial], allowed: float) -> float | None:
-    """Return a rate between those that hold and those that break, where there are both; else None.
+def _edge(trials: Sequence[Trial], allowed: float) -> tuple[float | None, float | None]:
+    """Return the highest rate that held below the lowest that broke by far, and that one; None for what there is not.
 
     Probes that contradict each other, as beside another program's work, can make the interval wider than all rates that
     were tried.  What is wanted then is more of them where it changes, not ever higher rates.
     """
-    broken = min((trial.rate for trial in trials if trial.share > FAR * allowed), default=None)
-    if broken is None:
-        return None
+    broken = min((trial.rate for trial in trials if trial.share > FAR * allowed), default=math.inf)
     held = max((trial.rate for trial in trials if trial.rate < broken and trial.share <= allowed), default=None)
-    return None if held is None else math.sqrt(held * broken)
+    return held, broken if broken < math.inf else None
 
 
 def _upwards(search: Search, tried: float, ceiling: float | None) -> float | None:

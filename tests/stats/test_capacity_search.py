@@ -183,3 +183,8 @@ def test_probes_that_contradict_each_other_are_not_followed_upwards():
     trials = [Trial(rate, int(rate * 20), round(rate * 20 * share), 1.0) for rate, share in seen]
     assert find_knee(trials, ALLOWED).high is None
     assert next_rate(plan(15.0), trials) == pytest.approx((60 * 79.92) ** 0.5)
+    # An edge as sharp as that of a lock: its lower end can be told by lower rates alone.
+    seen = [(16, 0.0), (32, 0.13), (22.63, 0.17), (19.03, 0.19), (17.45, 0.004), (18.22, 0.0), (18.62, 0.059)]
+    trials = [Trial(rate, int(rate * 120), round(rate * 120 * share), 30.0) for rate, share in seen]
+    assert find_knee(trials, ALLOWED).low is None
+    assert next_rate(plan(16.0), trials) == 8
