@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from tests_support import command
+from tests_support import HANG_S, command
 
 from bench.target.embedded import EmbeddedServer, ServerOptions
 
@@ -68,14 +68,14 @@ Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 def bench(home: Path, tmp_path: Path) -> Bench:
     """Run the real command in a folder of its own and return what it said."""
 
-    def run(*arguments: str, timeout: float = 120, **environment: str) -> "subprocess.CompletedProcess[str]":
+    def run(*arguments: str, **environment: str) -> "subprocess.CompletedProcess[str]":
         return subprocess.run(
             [command(), *arguments],
             cwd=tmp_path,
             env={**os.environ, "BENCH_HOME": str(home), "NO_COLOR": "1", **environment},
             capture_output=True,
             text=True,
-            timeout=timeout,
+            timeout=HANG_S,
             check=False,
         )
 

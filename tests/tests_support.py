@@ -5,6 +5,9 @@ import os
 import sys
 from pathlib import Path
 
+HANG_S = 600.0
+"""What hangs is ended after these seconds; no test's pass or failure rests on them, however slow the machine."""
+
 _LEAVE = "LOCUST_SKIP_MONKEY_PATCH"
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests_support import command
+from tests_support import HANG_S, command
 
 from bench.cli.options import TargetOptions
 from bench.cli.seeding import SeedRequest, seed_url
@@ -79,7 +79,7 @@ def resumed(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
         env={**os.environ, "BENCH_URL": url},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
         check=False,
     )
 
@@ -87,7 +87,7 @@ def resumed(url: str, *arguments: str) -> "subprocess.CompletedProcess[str]":
 def kill_the_loader(url: str, units: int) -> None:
     with seeding("--processes", "2", BENCH_URL=url) as process:
         kill_at(process, url, units, lambda: os.kill(process.pid, signal.SIGKILL))
-        process.wait(30)
+        process.wait(HANG_S)
         if process.returncode == 0:
             return
     refused = subprocess.run(
@@ -131,7 +131,7 @@ def test_a_killed_server_is_started_again_and_the_load_resumed(
         with seeding(BENCH_URL=server.url("shop")) as process:
             pids = server.processes()
             kill_at(process, server.url("shop"), units, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids[:1]])
-            _, said = process.communicate(timeout=60)
+            _, said = process.communicate(timeout=HANG_S)
         assert process.returncode == 3
         assert "--resume" in said
     with EmbeddedServer.start(own_home, ServerOptions({"jit": "off"})) as server:

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
 from psycopg.types.json import Jsonb
+from tests_support import HANG_S
 
 from bench.db.admin import admin_catalogue
 from bench.db.catalogue import Catalogue, read_package
@@ -79,7 +80,7 @@ def session(url: str, folder: Path) -> Session:
 
 def settled(reader: CounterReader) -> dict[tuple[str, str, str], float]:
     """Read once the run's sessions are closed, as after a run."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_S
     while reader.has_open_sessions():
         assert time.monotonic() < deadline
         time.sleep(0.02)
@@ -180,7 +181,7 @@ def test_waits_and_locks_are_summed_by_region_and_of_this_run_alone(shop: str, t
         for connection in waiting:
             connection.pgconn.send_query(update.encode())
         count = "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock'"
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + HANG_S
         while holder.execute(count).fetchone() != (2,):
             assert time.monotonic() < deadline
             holder.execute("SELECT pg_stat_clear_snapshot()")

@@ -10,6 +10,7 @@ from random import Random
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from tests_support import HANG_S
 
 from bench.db.catalogue import Catalogue
 from bench.db.connection import connect
@@ -178,7 +179,7 @@ def test_40p01_is_counted_as_often_as_the_server_counts_it(shop: Shop) -> None:
     assert sum(done.attempts - 1 for done in outcomes) == len(counted)
     assert (shop.units(1), shop.units(2)) == (-10, -10)
     # A backend hands in what it counted when it ends, which is after the client has closed.
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + HANG_S
     while shop.sql("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()") != len(counted):
         assert time.monotonic() < deadline, (
             counted,
@@ -251,7 +252,7 @@ def test_a_connection_that_is_reset(shop: Shop, at: bytes) -> None:
         return "bought"
 
     def look(session: Session) -> str | None:
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + HANG_S
         while time.monotonic() < deadline:
             if session.execute("read", {"id": 1})[0][0] == 9:
                 return "found"
@@ -287,7 +288,7 @@ def test_what_may_have_happened_is_repeated_only_where_that_does_no_harm(
         done = buyer.retrier.run(transaction, buyer.rng)
         buyer.retrier.session.drop()
         # Within the proxy, whose end would reset the server's side before it has read what it was sent.
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + HANG_S
         while shop.units() != told[2] and time.monotonic() < deadline:
             time.sleep(0.01)
     assert buyer.log.retries == [(cut.decode(), "connection_lost")]

@@ -12,6 +12,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests_support import HANG_S
 
 from bench.db.catalogue import Catalogue
 from bench.db.connection import connect
@@ -238,7 +239,7 @@ def test_a_killed_greenlet_leaves_a_connection_that_is_dropped(fresh_database: s
         [sys.executable, "-c", KILLED, fresh_database, str(tmp_path), wait],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
     assert done.stdout == "well\n", done.stderr

@@ -5,7 +5,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from tests_support import command
+from tests_support import HANG_S, command
 
 from bench.results.files import find_run
 from bench.results.read import Run
@@ -21,7 +21,7 @@ def test_a_workload_outside_the_package_runs(home: Path, tmp_path: Path) -> None
         env={**os.environ, "BENCH_HOME": str(home), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
         check=False,
     )
     assert done.returncode in (0, 4), done.stderr
@@ -40,7 +40,7 @@ def test_a_wrong_setting_of_it_is_named(home: Path, tmp_path: Path) -> None:
         env={**os.environ, "BENCH_HOME": str(home), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
     assert done.returncode == 2

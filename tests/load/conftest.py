@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
-from tests_support import command
+from tests_support import HANG_S, command
 
 from bench.metrics.frame import TransactionCell
 from bench.metrics.recorder import DROPPED
 from bench.results.files import find_run
 from bench.results.read import Run
 from bench.target.supervisor import children
-
-WAIT_S = 60.0
 
 TIMED = frozenset({"test_stall", "test_tail", "test_verdict", "test_workers", "test_live_audit", "test_faults"})
 """Modules of real runs whose moments matter: on a machine that others use as well, one may come out otherwise once.
@@ -73,7 +71,7 @@ class Play:
             return 0.0
 
     def _await(self, condition: Callable[[], bool]) -> None:
-        deadline = time.monotonic() + WAIT_S
+        deadline = time.monotonic() + HANG_S
         while not condition():
             assert self.process.poll() is None, self.process.communicate()
             assert time.monotonic() < deadline, "the run does not get on"
@@ -91,7 +89,7 @@ class Play:
             os.kill(each, number)
 
     def end(self) -> tuple[int, str, str]:
-        out, err = self.process.communicate(timeout=WAIT_S * 2)
+        out, err = self.process.communicate(timeout=HANG_S)
         return self.process.returncode, out, err
 
     def run(self) -> Run:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 from psycopg import sql
-from tests_support import command
+from tests_support import HANG_S, command
 
 from bench.target.embedded import EmbeddedServer, ServerOptions
 from bench.target.supervisor import is_alive
@@ -62,7 +62,7 @@ class Standing:
             [command(), "seed", "--url", self.running.url("seed"), "--scale", "tiny"],
             env={**os.environ, "BENCH_HOME": str(self.home), "NO_COLOR": "1"},
             capture_output=True,
-            timeout=120,
+            timeout=HANG_S,
             check=True,
         )
 

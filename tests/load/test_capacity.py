@@ -33,7 +33,7 @@ BUDGET = ("--max-time", "60s", "--probe", "6s", "--warm-up", "2s", "--scale", "t
 def test_a_search_within_a_budget_leaves_probes_and_an_answer(bench, tmp_path):
     done = bench(
         "capacity", "checkout", "--p99", "5s", "--start", "3/s", "--regions", "us-east,eu-west", "--orders", "30/min",
-        *BUDGET, timeout=240,
+        *BUDGET,
     )  # fmt: skip
     assert done.returncode in (ExitCode.OK, ExitCode.OBJECTIVE_FAILED, ExitCode.NOT_VALID), done.stderr
     [folder] = (tmp_path / "runs").glob("*-checkout-*-capacity")
@@ -79,7 +79,7 @@ def test_one_region_of_a_database_elsewhere_by_two_workers(bench, tmp_path, fres
     assert bench("seed", "--url", fresh_database, *SEEDED).returncode == 0
     done = bench(
         "capacity", "checkout", "--p99", "5s", "--start", "3/s", "--in", "eu-west", "--workers", "2", *BUDGET[:-2],
-        BENCH_URL=fresh_database, timeout=240,
+        BENCH_URL=fresh_database,
     )  # fmt: skip
     found = searched(tmp_path, done)
     assert (found["objective"]["region"], found["made"]["workers"]) == ("eu-west", 2)
@@ -96,7 +96,7 @@ def test_one_region_of_a_database_elsewhere_by_two_workers(bench, tmp_path, fres
 def test_gateways_name_the_regions(bench, tmp_path, fresh_database):
     assert bench("seed", "--url", fresh_database, *SEEDED).returncode == 0
     gateways = [f"--gateway={region}={fresh_database}" for region in ("us-east", "eu-west")]
-    done = bench("capacity", "checkout", "--p99", "5s", "--start", "3/s", *gateways, *BUDGET[:-2], timeout=240)
+    done = bench("capacity", "checkout", "--p99", "5s", "--start", "3/s", *gateways, *BUDGET[:-2])
     found = searched(tmp_path, done)
     for probe in found["probes"]:
         with Run.open(tmp_path / "runs" / probe["run_id"]) as run:

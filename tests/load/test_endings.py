@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests_support import command
+from tests_support import HANG_S, command
 
 from bench.results.files import find_run
 from bench.results.read import Run
@@ -73,7 +73,7 @@ def _gone(pid: int) -> None:
     if descriptor is not None:
         import select
 
-        ready, _, _ = select.select([descriptor], [], [], 30)
+        ready, _, _ = select.select([descriptor], [], [], HANG_S)
         os.close(descriptor)
         assert ready, "the server outlived bench"
 
@@ -153,7 +153,7 @@ def test_a_full_disk_ends_the_run_and_keeps_what_was_written(
         env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
         preexec_fn=limit,
     )
@@ -203,4 +203,4 @@ def test_an_interrupt_is_told_once():
     ) as process:
         assert process.stdout.readline() == "waiting\n"
         process.send_signal(signal.SIGINT)
-        assert process.communicate(timeout=30) == ("told\n", "")
+        assert process.communicate(timeout=HANG_S) == ("told\n", "")

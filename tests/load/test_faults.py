@@ -17,6 +17,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
+from tests_support import HANG_S
 
 from bench.metrics.frame import LOST_CONNECTION
 from bench.results.files import find_run
@@ -351,7 +352,7 @@ def test_a_disk_that_fills_up_during_the_audit(standing: Standing, start: Start,
 def _await_blocked(url: str, play: Play) -> None:
     """Wait until what follows the load waits for the lock."""
     query = "SELECT count(*) FROM pg_locks WHERE NOT granted"
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + HANG_S
     with psycopg.connect(url, autocommit=True) as connection:
         while connection.execute(query).fetchone() == (0,):
             assert play.process.poll() is None, play.process.communicate()
@@ -374,7 +375,7 @@ def test_a_step_of_the_clock_is_recorded_and_judged(standing: Standing, tmp_path
     command = [sys.executable, "-c", STEPPED.format(after=9), "run", path, "--url", standing.fresh(), "--no-distance"]
     environment = {**os.environ, "NO_COLOR": "1"}
     done = subprocess.run(
-        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=90, check=False
+        command, cwd=tmp_path, env=environment, capture_output=True, text=True, timeout=HANG_S, check=False
     )
     assert done.returncode in (0, 4), done.stderr
     with Run.open(find_run(tmp_path / "runs", "last")) as run:

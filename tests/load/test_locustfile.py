@@ -7,6 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests_support import HANG_S
 
 ROOT = Path(__file__).parents[2]
 LOCUST = (sys.executable, "-m", "locust", "-f", str(ROOT / "workloads" / "locustfile.py"), "--headless")
@@ -19,7 +20,7 @@ def play(*arguments: str, folder: Path) -> "subprocess.CompletedProcess[str]":
         env={**os.environ, "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=90,
+        timeout=HANG_S,
         check=False,
     )
 

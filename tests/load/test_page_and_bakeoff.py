@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 
 import pytest
+from tests_support import HANG_S
 
 from .conftest import Start
 
@@ -20,7 +21,7 @@ def free_port() -> int:
 
 def ask(url: str, data: bytes | None = None) -> tuple[int, bytes]:
     try:
-        with urllib.request.urlopen(url, data, timeout=5) as answer:
+        with urllib.request.urlopen(url, data, timeout=HANG_S) as answer:
             return answer.status, answer.read()
     except urllib.error.HTTPError as refusal:
         return refusal.code, refusal.read()

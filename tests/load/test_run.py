@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests_support import command
+from tests_support import HANG_S, command
 
 from bench.cli.findings import WITNESSES_SHOWN
 from bench.results.files import find_run
@@ -31,7 +31,7 @@ def finished(home: Path, tmp_path_factory: pytest.TempPathFactory) -> tuple["sub
         env={**os.environ, "BENCH_HOME": str(home), "NO_COLOR": "1"},
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=HANG_S,
         check=False,
     )
     return done, find_run(folder / "runs", "last")
@@ -174,7 +174,7 @@ def test_the_driver_under_the_wrong_wait_function_is_refused(fresh_database: str
         [Path(command()).with_name("python"), "-W", "ignore", "-c", script, fresh_database],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=True,
     )
     refusal, proven = done.stdout.splitlines()

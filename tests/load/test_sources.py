@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests_support import command
+from tests_support import HANG_S, command
 
 SETUP = """
 import json, time
@@ -49,7 +49,7 @@ def played(script: str) -> Any:
         [Path(command()).with_name("python"), "-W", "ignore", "-c", SETUP + textwrap.dedent(script)],
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=HANG_S,
         check=False,
     )
     assert done.returncode == 0, done.stderr

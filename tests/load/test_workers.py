@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from psycopg.conninfo import conninfo_to_dict, make_conninfo
-from tests_support import command
+from tests_support import HANG_S, command
 
 from bench.results.read import Run
 from bench.target.supervisor import children, is_alive
@@ -69,8 +69,8 @@ def _words(pid: int) -> list[str]:
         return []
 
 
-def _until(condition: Callable[[], Any], within_s: float = 30.0) -> None:
-    deadline = time.monotonic() + within_s
+def _until(condition: Callable[[], Any]) -> None:
+    deadline = time.monotonic() + HANG_S
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.05)
@@ -413,7 +413,7 @@ def test_the_clock_of_another_machine_is_corrected_for(
     )
     code, _, err = play.end()
     assert code in (0, 4), err
-    assert far.wait(30) == 0
+    assert far.wait(HANG_S) == 0
     with play.run() as run:
         clocks = {row[0]: row[1:] for row in run.db.execute("SELECT worker, offset_ns, rtt_ns FROM workers")}
         offset_ns, rtt_ns = clocks["far"]
@@ -461,7 +461,7 @@ def test_workers_bound_to_regions_join_from_elsewhere_with_passwords_of_their_ow
     code, out, err = play.end()
     assert code in (0, 4), err
     for process in (far, own):
-        said = process.communicate(timeout=30)
+        said = process.communicate(timeout=HANG_S)
         assert process.returncode == 0, said
         assert password not in "".join(said)
         assert "ended     complete" in said[1]
@@ -487,7 +487,7 @@ def test_a_worker_that_cannot_reach_the_database_says_so_on_both_sides(
     away = join("--master", address, "--name", "away", "--url", f"postgresql://shop@127.0.0.1:{closed}/shop")
     play = start(scenario(), "--url", shop, "--no-distance", "--remote-workers", "1", "--bind", address)
     code, _, err = play.end()
-    said = away.communicate(timeout=30)[1]
+    said = away.communicate(timeout=HANG_S)[1]
     place = f"cannot reach database 'shop' on 127.0.0.1:{closed}"
     assert away.returncode == 3, said
     assert f"error: {place}" in said
@@ -502,14 +502,14 @@ def test_a_worker_for_a_region_that_is_not_there_is_refused_and_another_taken(
     address = f"127.0.0.1:{free_port()}"
     play = start(scenario(seconds=3), "--url", shop, "--no-distance", "--remote-workers", "1", "--bind", address)
     wrong = join("--master", address, "--regions", "mars")
-    said = wrong.communicate(timeout=60)[1]
+    said = wrong.communicate(timeout=HANG_S)[1]
     assert wrong.returncode == 2, said
     lines = [line for line in said.splitlines() if line.startswith(("error:", "cause:", "hint:"))]
     assert "region 'mars' is not in this run" in lines[0]
     right = join("--master", address, "--url", shop)
     code, _, err = play.end()
     assert code in (0, 4), err
-    assert right.wait(30) == 0
+    assert right.wait(HANG_S) == 0
     assert "refused" in err
     with play.run() as run:
         assert [name for (name,) in run.db.execute("SELECT worker FROM workers")] == ["r1"]
@@ -533,6 +533,6 @@ def test_a_worker_whose_coordinator_is_gone_gives_up(
     play.until(3)
     play.process.kill()
     play.process.wait()
-    said = far.communicate(timeout=40)[1]
+    said = far.communicate(timeout=HANG_S)[1]
     assert far.returncode == 3, said
     assert f"error: the coordinator on {address} is gone" in said

@@ -9,6 +9,7 @@ import zipfile
 from pathlib import Path
 
 import pytest
+from tests_support import HANG_S
 
 ROOT = Path(__file__).parents[2]
 RUN = ("run", "flash-sale", "--scale", "tiny", "--duration", "3s", "--users", "20", "--no-distance")
@@ -31,7 +32,7 @@ def wheel(tmp_path_factory: pytest.TempPathFactory) -> Path:
             (source / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, source / name)
     arguments = ["-m", "pip", "wheel", "-q", "--no-deps", "-w", str(folder), str(source)]
-    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, timeout=300)
+    subprocess.run([sys.executable, *arguments], check=True, capture_output=True, timeout=HANG_S)
     return next(folder.glob("shopbench-*.whl"))
 
 
@@ -56,7 +57,7 @@ def test_it_runs_inside_and_outside_of_the_checkout(wheel: Path, tmp_path: Path,
     """Inside, the folder ./bench must not hide the installed package, nor from the process that seeds."""
     venv.create(tmp_path / "venv", with_pip=True)
     python = tmp_path / "venv" / "bin" / "python"
-    subprocess.run([python, "-m", "pip", "install", "-q", str(wheel)], check=True, capture_output=True, timeout=600)
+    subprocess.run([python, "-m", "pip", "install", "-q", str(wheel)], check=True, capture_output=True, timeout=HANG_S)
     for name, folder, seed in (("bench", wheel.parent / "source", "11"), ("shopbench", tmp_path, "12")):
         done = subprocess.run(
             [tmp_path / "venv" / "bin" / name, *RUN, "--data-seed", seed],
@@ -64,7 +65,7 @@ def test_it_runs_inside_and_outside_of_the_checkout(wheel: Path, tmp_path: Path,
             capture_output=True,
             text=True,
             env={**os.environ, "BENCH_HOME": str(home)},
-            timeout=120,
+            timeout=HANG_S,
             check=False,
         )
         assert done.returncode in (0, 4), done.stderr
@@ -74,5 +75,5 @@ def test_it_runs_inside_and_outside_of_the_checkout(wheel: Path, tmp_path: Path,
 def test_completion_scripts() -> None:
     bench = Path(sys.executable).with_name("bench")
     for shell in ("bash", "zsh", "fish"):
-        done = subprocess.run([bench, "completion", shell], capture_output=True, text=True, check=True, timeout=60)
+        done = subprocess.run([bench, "completion", shell], capture_output=True, text=True, check=True, timeout=HANG_S)
         assert "_BENCH_COMPLETE" in done.stdout

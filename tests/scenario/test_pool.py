@@ -6,6 +6,7 @@ from collections.abc import Callable
 from math import ceil
 
 import pytest
+from tests_support import HANG_S
 
 from bench.scenario.model import Scenario
 from bench.scenario.pool import HEADROOM, LEAST, SERVER_S, size_pool
@@ -96,5 +97,5 @@ print("well")
 @pytest.mark.slow
 def test_where_no_distance_is_emulated_nobody_is_hired_for_it():
     """As on a real cluster, which a plan only learns of when the target has been opened."""
-    done = subprocess.run([sys.executable, "-c", FITTED], capture_output=True, text=True, timeout=60, check=False)
+    done = subprocess.run([sys.executable, "-c", FITTED], capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.stdout == "well\n", done.stderr

@@ -11,6 +11,7 @@ from typing import Any
 import jsonschema
 import pytest
 import yaml
+from tests_support import HANG_S
 
 from bench.cli.scenario_files import round_trips_beside
 from bench.scenario.model import DEFAULT_REGIONS
@@ -175,7 +176,7 @@ def run(
         capture_output=True,
         text=True,
         check=False,
-        timeout=30,
+        timeout=HANG_S,
     )
 
 

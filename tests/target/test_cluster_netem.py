@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests_support import HANG_S
 
 from bench.cli.scenario_files import round_trips_beside
 from tests.target.docker_double import FILE, REGIONS, ROOT
@@ -28,7 +29,9 @@ def run(folder: Path, *words: str, **environment: str) -> "subprocess.CompletedP
         "MATRIX": str(MATRIX),
         **environment,
     }
-    return subprocess.run(["sh", SCRIPT, *words], env=given, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(
+        ["sh", SCRIPT, *words], env=given, capture_output=True, text=True, check=False, timeout=HANG_S
+    )
 
 
 def program(folder: Path, name: str, body: str) -> None:
@@ -193,7 +196,7 @@ def stage(folder: Path, has_netem: bool) -> tuple[dict[str, float], dict[str, in
         "PATH": f"{folder}:{os.environ['PATH']}",
     }
     done = subprocess.run(
-        [*OWN_NAMESPACES, "sh", "-c", STAGE], env=given, capture_output=True, text=True, check=False, timeout=60
+        [*OWN_NAMESPACES, "sh", "-c", STAGE], env=given, capture_output=True, text=True, check=False, timeout=HANG_S
     )
     assert done.returncode == 0, done.stderr
     shown = re.findall(r"class htb (\S+) .*\n Sent \d+ bytes (\d+) pkt", (folder / "classes").read_text())

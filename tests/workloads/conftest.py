@@ -13,6 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests_support import HANG_S
 
 from bench.data.blocks import DataSet
 from bench.data.loader import LoadOptions, load
@@ -42,7 +43,7 @@ class Shop:
     def act(self, script: str) -> Any:
         """Run a script of the player; returns what it said."""
         command = [sys.executable, str(PLAYER), textwrap.dedent(script), self.url]
-        done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+        done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
         assert done.returncode == 0, done.stderr
         return json.loads(done.stdout)
 

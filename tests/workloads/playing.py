@@ -7,6 +7,8 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
+from tests_support import HANG_S
+
 TROUPE = Path(__file__).with_name("troupe.py")
 
 
@@ -14,7 +16,7 @@ def act(url: str, script: str, **names: object) -> Any:
     """Return what the script says; ``names`` are set before it."""
     given = "".join(f"{name} = {value!r}\n" for name, value in names.items())
     command = [sys.executable, str(TROUPE), given + textwrap.dedent(script), url]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, check=False)
+    done = subprocess.run(command, capture_output=True, text=True, timeout=HANG_S, check=False)
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)
 

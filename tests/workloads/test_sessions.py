@@ -151,7 +151,7 @@ def test_the_books_are_right_after_a_crowd(copy: Any) -> None:
 @pytest.mark.slow
 def test_the_mixed_scenario_runs(bench: Any, tmp_path: Any) -> None:
     """The real command: everybody at work for some seconds, and no transaction that fails."""
-    done = bench("run", "steady", "--scale", "tiny", "--duration", "8s", "--no-distance", timeout=180)
+    done = bench("run", "steady", "--scale", "tiny", "--duration", "8s", "--no-distance")
     assert done.returncode in (0, 4), done.stderr
     [store] = (tmp_path / "runs").glob("*/run.sqlite")
     with Run.open(store.parent) as run:
