@@ -197,6 +197,9 @@ def test_a_deadlock_is_retried(shop: Shop) -> None:
         other.commit()
 
     def body(session: Session) -> None:
+        if crossing:
+            # The other was woken; before it runs, we could take row 1 from it again and meet it crosswise once more.
+            crossing[0].join()
         session.execute("take", {"id": 1})
         if not crossing:
             crossing.append(threading.Thread(target=cross))
