@@ -33,9 +33,10 @@ from .markdown import render_markdown
 from .model import Block, Cell, Figure, Page, Section, Text, Tile, region_cell, table
 from .numbers import MISSING, count, ms, seconds, share
 
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 # 1  first form.
 # 2  objective.region: an objective may be about one region; made.workers.
+# 3  signs.node: the busiest node of a cluster, where their metrics are read.
 WRITTEN = ("capacity.html", "capacity.md", "capacity.json")
 _KINDS = {"held": "good", "broke": "bad", "unclear": "caution", "generator": "caution"}
 

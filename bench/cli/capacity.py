@@ -1,17 +1,29 @@
 """``bench capacity``."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import click
 
 from bench.cli import console
-from bench.cli.options import Duration, Rate, parse_as_of, parse_regions, parse_settings, parse_target, target_options
+from bench.cli.options import (
+    Duration,
+    Rate,
+    metrics_option,
+    parse_as_of,
+    parse_metrics,
+    parse_regions,
+    parse_settings,
+    parse_target,
+    target_options,
+)
 
 
 @click.command("capacity")
 @click.argument("scenario")
 @target_options
+@metrics_option
 @click.option(
     "--p99", type=Duration(), help="Objective: so long may the slowest hundredth take, at least (e.g. 300ms)."
 )
@@ -88,6 +100,7 @@ def command(scenario: str, **given: Any) -> int:
         no_distance=given["no_distance"],
     )
     target = parse_target(given["url"], given["gateways"], given["variant"], given["port"], given["target"])
+    target = replace(target, metrics=parse_metrics(given["metrics"]) or target.metrics)
     make_crew(given["workers"], 0, None, target)
     as_of = parse_as_of(given["as_of"])
     plan = resolve(scenario, overrides, given["data_seed"], as_of)

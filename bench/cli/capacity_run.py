@@ -206,6 +206,7 @@ def _arguments(asked: Asked) -> Iterator[str]:
         yield from ("--variant", target.variant)
     if target.port:
         yield from ("--port", str(target.port))
+    yield from target.metrics_arguments
     yield from ("--regions", ",".join(region.name for region in plan.scenario.regions))
     if asked.workers is not None:
         yield from ("--workers", str(asked.workers))

@@ -45,6 +45,11 @@ class TargetOptions:
         return {URL: self.url or "", GATEWAYS: " ".join(gateways)}
 
     @property
+    def metrics_arguments(self) -> tuple[str, ...]:
+        """What tells a child process where nodes export their metrics."""
+        return tuple(part for region, address in self.metrics for part in ("--metrics", f"{region}={address}"))
+
+    @property
     def by_region(self) -> dict[str, tuple[str, ...]]:
         """The gateways of each region, in the order in which they were named."""
         found: dict[str, tuple[str, ...]] = {}
@@ -136,6 +141,16 @@ def is_typed(option: str) -> bool:
     """Whether an option of the command was given on its command line, and not by the environment."""
     context = click.get_current_context(silent=True)
     return context is not None and context.get_parameter_source(option) is ParameterSource.COMMANDLINE
+
+
+def metrics_option(command: Command) -> Command:
+    """Add the option that says where nodes export their metrics."""
+    return click.option(
+        "--metrics",
+        multiple=True,
+        metavar="REGION=URL",
+        help="Where a node of CockroachDB exports its metrics (http://host:8080); repeat for each.",
+    )(command)
 
 
 def parse_metrics(texts: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

@@ -12,6 +12,7 @@ from bench.cli.options import (
     Duration,
     Rate,
     TargetOptions,
+    metrics_option,
     parse_as_of,
     parse_metrics,
     parse_regions,
@@ -30,12 +31,7 @@ from bench.units import format_duration
     "--variants", metavar="NAMES", help="Run on each of these schema variants, comma-separated, and compare them."
 )
 @click.option("--yes", is_flag=True, help="With --variants: replace what is in databases of their names.")
-@click.option(
-    "--metrics",
-    multiple=True,
-    metavar="REGION=URL",
-    help="Where a node of CockroachDB exports its metrics (http://host:8080); repeat for each.",
-)
+@metrics_option
 @click.option("--regions", help="Regions, comma-separated, the primary first (default: the scenario's).")
 @click.option("--scale", help="Size of the seeded data (default: the scenario's).")
 @click.option("--users", type=click.IntRange(min=1), help="Size of the pool of users over all regions.")

@@ -8,7 +8,16 @@ from dataclasses import dataclass, field
 
 from bench.cli.probing import Prober, Ran
 from bench.errors import UsageError
-from bench.results.probe import Window, count_orders, generators_faults, read_answers, read_little, read_work, window
+from bench.results.probe import (
+    Window,
+    busiest_node,
+    count_orders,
+    generators_faults,
+    read_answers,
+    read_little,
+    read_work,
+    window,
+)
 from bench.results.read import Run
 from bench.results.summarise import summarise_run
 from bench.stats.capacity import (
@@ -120,6 +129,7 @@ class Hunt:
             validity, work, (orders, sessions) = summary.validity, read_work(run, part), count_orders(run)
             counts = read_answers(run, part, self.objective).counts
             little = read_little(run)
+            node = busiest_node(run, part)
             faults = generators_faults(run, part, self.objective, ran.looked, validity.reasons)
             self.wrong_data += [ran.path.name] if summary.broken or summary.oversold else []
         judged = next(row for row in rows if row.region == self.objective.region)
@@ -141,6 +151,7 @@ class Hunt:
             signs=Signs(
                 generator=faults,
                 server_cpu=ran.server_cpu,
+                node=node,
                 machine_cpu=ran.machine_cpu,
                 cores=os.cpu_count() or 1,
                 full_share=work.full_share,

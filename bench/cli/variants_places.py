@@ -67,7 +67,7 @@ def _embedded(schema: Schema, options: TargetOptions) -> Place:
             f"variant '{schema.variant}' is for CockroachDB, the embedded server is PostgreSQL",
             hint="pass --url of a CockroachDB cluster, or --variants pg,pg_partitioned",
         )
-    return Place(schema.variant, "a copy of its seed", ("--variant", schema.variant, *_metrics(options)))
+    return Place(schema.variant, "a copy of its seed", ("--variant", schema.variant, *options.metrics_arguments))
 
 
 def _by_url(schema: Schema, spec: SeedSpec, options: TargetOptions, name: str, is_there: bool) -> Place:
@@ -84,14 +84,10 @@ def _by_url(schema: Schema, spec: SeedSpec, options: TargetOptions, name: str, i
     return Place(
         schema.variant,
         f"database '{name}'",
-        ("--variant", schema.variant, *_metrics(options)),
+        ("--variant", schema.variant, *options.metrics_arguments),
         there.environment,
         tuple(seed),
     )
-
-
-def _metrics(options: TargetOptions) -> tuple[str, ...]:
-    return tuple(part for region, url in options.metrics for part in ("--metrics", f"{region}={url}"))
 
 
 def _in(url: str, name: str) -> str:

@@ -15,7 +15,7 @@ from http.client import HTTPException
 from urllib.parse import parse_qs, urlsplit, urlunsplit
 
 from bench.db.observe import Reading
-from bench.metrics.nodes import COUNTERS, HEALTH, LEVELS, NODE
+from bench.metrics.nodes import COUNTERS, CPU_LEVELS, HEALTH, LEVELS, NODE, PROCESSOR
 
 PATH = "/_status/vars"
 AUTHORITY = "sslrootcert"
@@ -124,7 +124,7 @@ class NodeReader:
         except (OSError, HTTPException, ValueError) as error:
             self.notes.append(f"no metrics of {node.region} from {node.address}: {_reason(error)}")
             return []
-        missing = [name for name in (*_COUNTED, *LEVELS) if name not in found]
+        missing = [name for name in _WANTED if name not in found]
         if missing and node.address not in self._said:
             self._said.add(node.address)
             listed = "none of the metrics of CockroachDB" if not found else f"all but {', '.join(missing)}"
@@ -133,7 +133,7 @@ class NodeReader:
 
     def _fetch(self, node: Node) -> dict[str, float]:
         until = time.monotonic() + NODE_TIMEOUT_S
-        found = Exposition((*_COUNTED, *LEVELS))
+        found = Exposition(_WANTED)
         # Never by a proxy of the environment: a node is reached as directly as its SQL port.
         trust = urllib.request.HTTPSHandler(context=ssl.create_default_context(cafile=node.authority))
         opener = urllib.request.build_opener(urllib.request.ProxyHandler({}), trust)
@@ -146,12 +146,17 @@ class NodeReader:
         return found.sums()
 
 
-_COUNTED = tuple(metric.name for metric in COUNTERS)
+_KINDS = (
+    dict.fromkeys((metric.name for metric in COUNTERS), NODE)
+    | dict.fromkeys(LEVELS, HEALTH)
+    | dict.fromkeys(CPU_LEVELS, PROCESSOR)
+)
+_WANTED = tuple(_KINDS)
 
 
 def _readings(node: Node, found: Mapping[str, float]) -> Iterator[Reading]:
     for name, value in found.items():
-        yield Reading(node.region, HEALTH if name in LEVELS else NODE, node.address, name, value)
+        yield Reading(node.region, _KINDS[name], node.address, name, value)
 
 
 def _reason(error: Exception) -> str:

@@ -13,11 +13,10 @@ import gevent
 
 from bench.db.connection import DriverError
 from bench.db.observe import TIMEOUT_S, Reading
-from bench.metrics.frame import Counter, Event
+from bench.metrics.frame import START, Counter, Event
 from bench.metrics.recorder import Recorder
 from bench.units import NS_PER_S
 
-START = "start"
 _CLOSED_WITHIN_S = 2.0
 _POLL_S = 0.05
 

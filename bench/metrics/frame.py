@@ -119,6 +119,10 @@ class Contender:
     attempts: int
 
 
+START = "start"
+"""The moment before a run's first phase; every other moment is the end of the phase of that name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Counter:
     """One of the server's cumulative counters at a moment: ``start`` of the run, or the end of the phase of that name.

@@ -14,8 +14,18 @@ NODE = "node"
 """Kind of a counter that a node keeps; its name is the node's."""
 HEALTH = "health"
 """Kind of a level that a node reports; it is not counted up, so no difference is taken."""
+PROCESSOR = "processor"
+"""Kind of what a node says of its CPU when it last looked, every ten seconds or so, and of when that was."""
 LEASE, HOME = "lease", "home"
 """Kinds of what is looked at once, at the end: where leaseholders stand, and where rows live."""
+
+USER_NS, SYS_NS, NOW_NS = "sys_cpu_user_ns", "sys_cpu_sys_ns", "sys_cpu_now_ns"
+"""CPU time of the server's process, and when it was measured, all three in one look (nanoseconds)."""
+USER_CORES, SYS_CORES = "sys_cpu_user_percent", "sys_cpu_sys_percent"
+"""Cores' worth of CPU since the look before, one core being 1, whatever the names say."""
+OF_CORES = "sys_cpu_combined_percent_normalized"
+"""The two together as a share of all cores that the process may use (0 to 1)."""
+CPU_LEVELS = (NOW_NS, USER_CORES, SYS_CORES, OF_CORES)
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,8 +67,8 @@ COUNTERS = (
     NodeMetric("admission_wait_durations_kv_sum", "waits", "admission: waited for CPU", "s"),
     NodeMetric("admission_wait_durations_kv_stores_sum", "waits", "admission: waited for the disk", "s"),
     NodeMetric("admission_wait_durations_sql_kv_response_sum", "waits", "admission: waited with answers of KV", "s"),
-    NodeMetric("sys_cpu_user_ns", "processor", "CPU of the server's process, user", "s"),
-    NodeMetric("sys_cpu_sys_ns", "processor", "CPU of the server's process, system", "s"),
+    NodeMetric(USER_NS, "processor", "CPU of the server's process, user", "s"),
+    NodeMetric(SYS_NS, "processor", "CPU of the server's process, system", "s"),
 )
 """In the order in which they are shown."""
 

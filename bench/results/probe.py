@@ -6,11 +6,13 @@ from dataclasses import dataclass, replace
 import numpy as np
 import numpy.typing as npt
 
+from bench.metrics.frame import START
 from bench.metrics.histogram import Histogram
 from bench.metrics.recorder import DROPPED
 from bench.results.read import Run
 from bench.stats.littles_law import LittleRow, little
 from bench.stats.merge import SESSION_PREFIX
+from bench.stats.node_cpu import NodeCpu, node_cpu
 from bench.stats.probing import Counts, Objective, judge_counts
 from bench.stats.served import served_rows
 from bench.stats.validity import DROPPED as DROPPED_ARRIVALS
@@ -192,6 +194,13 @@ def read_work(run: Run, part: Window) -> Work:
         wasted_ns / served_ns if served_ns else None,
         waits,
     )
+
+
+def busiest_node(run: Run, part: Window) -> NodeCpu | None:
+    """Return the node of a cluster that used most of its cores in the window's phase; None where no node was read."""
+    moments = (START, *(phase.name for phase in run.manifest.phases))
+    before = moments[moments.index(part.phase) - 1]
+    return next(iter(node_cpu(run.counters, before, part.phase)), None)
 
 
 def count_orders(run: Run) -> tuple[int, int]:

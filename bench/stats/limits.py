@@ -7,6 +7,7 @@ what it spoilt says nothing about the server.
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 
+from bench.stats.node_cpu import NodeCpu
 from bench.units import format_share
 
 CPU_SHARE = 0.85
@@ -28,13 +29,15 @@ _LOG = ("WAL", "Wal")
 class Signs:
     """What a probe shows of where time went; None where it was not recorded.
 
-    ``server_cpu`` and ``machine_cpu`` are shares of all cores of the machine, ``full_share`` of the measured seconds in which
-    no user was free, ``waits`` samples of active sessions by wait event (``Running`` waits for nothing), ``wasted_share`` the
-    part of service time in aborted attempts and back-off, ``service_ms`` the mean service time of a session.
+    ``server_cpu`` and ``machine_cpu`` are shares of all cores of the machine, ``node`` is the busiest of a cluster's nodes,
+    ``full_share`` of the measured seconds in which no user was free, ``waits`` samples of active sessions by wait event
+    (``Running`` waits for nothing), ``wasted_share`` the part of service time in aborted attempts and back-off,
+    ``service_ms`` the mean service time of a session.
     """
 
     generator: tuple[str, ...] = ()
     server_cpu: float | None = None
+    node: NodeCpu | None = None
     machine_cpu: float | None = None
     cores: int = 1
     full_share: float | None = None
@@ -73,6 +76,12 @@ def _found(broke: Signs, held: Signs | None) -> Iterator[Limit]:
 
 
 def _cpu(signs: Signs) -> Iterator[Limit]:
+    if signs.node is not None and signs.node.share >= CPU_SHARE:
+        node = signs.node
+        yield Limit(
+            "server CPU",
+            f"{node.node} in {node.region}, the busiest node, used {format_share(node.share)} of {node.cores:.3g} cores",
+        )
     if signs.server_cpu is not None and signs.server_cpu >= CPU_SHARE:
         yield Limit("server CPU", f"the server used {format_share(signs.server_cpu)} of {signs.cores} cores")
     elif signs.machine_cpu is not None and signs.machine_cpu >= MACHINE_SHARE:

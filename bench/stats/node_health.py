@@ -4,11 +4,10 @@ from collections import Counter as Tally
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from bench.metrics.frame import Counter
+from bench.metrics.frame import START, Counter
 from bench.metrics.nodes import HEALTH, UNAVAILABLE, UNDERREPLICATED
 from bench.stats.phases import Phase
 
-_START = "start"
 _SAYS = {UNAVAILABLE: "unavailable (no quorum)", UNDERREPLICATED: "under-replicated"}
 
 
@@ -41,7 +40,7 @@ class RangeHealth:
                 continue
             worst = max(moments, key=lambda moment: moments[moment].total())
             where = ", ".join(f"{region} {count:,}" for region, count in moments[worst].most_common())
-            when = "at the start" if worst == _START else f"at the end of '{worst}'"
+            when = "at the start" if worst == START else f"at the end of '{worst}'"
             ranges = moments[worst].total()
             plural = "range was" if ranges == 1 else "ranges were"
             yield f"the cluster was not whole: {ranges:,} {plural} {says} {when} ({where})"
@@ -49,6 +48,6 @@ class RangeHealth:
 
 def _bounds(phases: Sequence[Phase]) -> frozenset[str]:
     """Return the moments around each measured phase: the reading before it, and the one at its end."""
-    before = (_START, *(phase.name for phase in phases))
+    before = (START, *(phase.name for phase in phases))
     around = ((moment, phase.name) for moment, phase in zip(before, phases, strict=False) if phase.measured)
     return frozenset(moment for pair in around for moment in pair)

@@ -6,17 +6,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
 
-from bench.metrics.frame import Counter
-from bench.metrics.nodes import HEALTH, HOME, LEASE, NODE
+from bench.metrics.frame import START, Counter
+from bench.metrics.nodes import HEALTH, HOME, LEASE, NODE, PROCESSOR
 
 KINDS = ("statement", "index", "table", "database", "wait", "lock", NODE)
-LEVELS = frozenset({HEALTH, LEASE, HOME})
+LEVELS = frozenset({HEALTH, LEASE, HOME, PROCESSOR})
 """Kinds of what is read as it stands: it does not count up, so it has no difference."""
 _WEIGHT = {"statement": "exec_ms", "index": "scans", "table": "seq_tup_read", "wait": "samples", "lock": "samples"}
 """By which of its counters a kind is ranked; the sum of all of them where it has no such one."""
 LEVEL_METRICS = frozenset({"waiting_for_locks", "dead_tuples"})
 """Levels among the metrics of what is counted up: that one falls says nothing of the others."""
-_START = "start"
 _SINCE_LONG = frozenset({"index", "table", "database", NODE})
 """Kinds whose counters go on from before the run; statements do, too, where they are of no region (PostgreSQL)."""
 _READ_ALONE = frozenset({"database", NODE})
@@ -58,7 +57,7 @@ def served_rows(counters: Sequence[Counter], phases: Sequence[str] = ()) -> tupl
             readings.setdefault(counter.moment, {}).setdefault(row, {})[counter.metric] = counter.value
     state = _State()
     rows: list[ServedRow] = []
-    moments = list(dict.fromkeys((_START, *phases, *readings)))
+    moments = list(dict.fromkeys((START, *phases, *readings)))
     for place, moment in enumerate(moments):
         found: defaultdict[int, dict[_Row, dict[str, float]]] = defaultdict(dict)
         for row, values in readings.get(moment, {}).items():

@@ -2,10 +2,23 @@
 
 import ssl
 import threading
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+
+from bench.metrics.nodes import (
+    COUNTERS,
+    CPU_LEVELS,
+    LEVELS,
+    NOW_NS,
+    OF_CORES,
+    SYS_CORES,
+    SYS_NS,
+    USER_CORES,
+    USER_NS,
+)
 
 # The first lines are those of the page "Prometheus Endpoint" and "Multi-dimensional Metrics" (docs v26.2).
 DOCUMENTED = """\
@@ -32,6 +45,17 @@ sysbytes{store="2",node_id="1"} 1e3
 """
 
 
+EVERY = {metric.name: 1000.0 for metric in COUNTERS} | dict.fromkeys((*LEVELS, *CPU_LEVELS), 0.0)
+
+
+def busy(share: float, cores: int = 4) -> dict[str, float]:
+    """Every metric of a node whose process has always used so much of its cores, a quarter of that for the system."""
+    now_ns = float(time.time_ns())
+    user, system = 0.75 * share * cores, 0.25 * share * cores
+    said = {USER_NS: user * now_ns, SYS_NS: system * now_ns, NOW_NS: now_ns}
+    return EVERY | said | {USER_CORES: user, SYS_CORES: system, OF_CORES: share}
+
+
 def exposition(values: Mapping[str, float]) -> str:
     """The documented lines and one of each metric as a node with one store writes it."""
     lines = [f'# TYPE {name} counter\n{name}{{store="1",node_id="1"}} {value!r}' for name, value in values.items()]
@@ -39,11 +63,15 @@ def exposition(values: Mapping[str, float]) -> str:
 
 
 class Exporter:
-    """Serves one text, which may be changed, at the path of metrics; ``hangs`` makes it accept and not answer."""
+    """Serves one text, which may be changed, at the path of metrics; ``hangs`` makes it accept and not answer.
+
+    ``now`` returns the metrics of the moment, where they are not to be those of the text.
+    """
 
     def __init__(self, address: str) -> None:
         self.address = address
         self.text = DOCUMENTED
+        self.now: Callable[[], Mapping[str, float]] | None = None
         self.code = 200
         self.asked = 0
         self.hangs = False
@@ -62,7 +90,7 @@ def exporter(*, secure: bool = False) -> Iterator[Exporter]:
             if served.hangs:
                 served.released.wait(30)
                 return
-            body = served.text.encode()
+            body = (exposition(served.now()) if served.now else served.text).encode()
             self.send_response(served.code if self.path == "/_status/vars" else 404)
             self.send_header("Content-Length", str(len(body)))
             self.end_headers()

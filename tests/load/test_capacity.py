@@ -6,6 +6,7 @@ import re
 import subprocess
 import sys
 from datetime import date
+from functools import partial
 
 import click
 import pytest
@@ -23,6 +24,7 @@ from bench.errors import ExitCode, TargetError, UsageError
 from bench.results.read import Run
 from bench.stats.probing import Objective
 from bench.stats.search import Search
+from tests.db.node_metrics import busy, exporter
 from tests.reports.searched import answered, far_breaks_first
 
 BUDGET = ("--max-time", "60s", "--probe", "6s", "--warm-up", "2s", "--scale", "tiny")
@@ -93,12 +95,18 @@ def test_one_region_of_a_database_elsewhere_by_two_workers(bench, tmp_path, fres
 
 
 @pytest.mark.slow
-def test_gateways_name_the_regions(bench, tmp_path, fresh_database):
+def test_gateways_name_the_regions_and_their_nodes_say_how_busy_they_were(bench, tmp_path, fresh_database):
     assert bench("seed", "--url", fresh_database, *SEEDED).returncode == 0
     gateways = [f"--gateway={region}={fresh_database}" for region in ("us-east", "eu-west")]
-    done = bench("capacity", "checkout", "--p99", "5s", "--start", "3/s", *gateways, *BUDGET[:-2])
+    with exporter() as calm, exporter() as hot:
+        calm.now, hot.now = partial(busy, 0.2), partial(busy, 0.95)
+        nodes = ("--metrics", f"us-east={calm.address}", "--metrics", f"eu-west={hot.address}")
+        done = bench("capacity", "checkout", "--p99", "5s", "--start", "3/s", *gateways, *nodes, *BUDGET[:-2])
     found = searched(tmp_path, done)
     for probe in found["probes"]:
+        node = probe["signs"]["node"]
+        assert (node["region"], node["node"]) == ("eu-west", hot.address)
+        assert (node["busy"], node["cores"]) == (pytest.approx(3.8, rel=0.01), pytest.approx(4.0, rel=0.01))
         with Run.open(tmp_path / "runs" / probe["run_id"]) as run:
             assert "--gateway" not in run.manifest.command, "it may hold a password, and everybody can read it"
     assert found["made"]["distance_ms"] == {}, "where each region has its gateway, nothing is emulated"

@@ -9,13 +9,10 @@ import bench.load  # noqa: F401  (patches the standard library before psycopg is
 from bench.cli.observing import with_metrics
 from bench.cli.options import TargetOptions, parse_metrics
 from bench.errors import UsageError
-from bench.metrics.nodes import COUNTERS, LEVELS
 from bench.target.base import Target
-from tests.db.node_metrics import exporter, exposition
+from tests.db.node_metrics import EVERY, exporter, exposition
 
 from .conftest import Start
-
-EVERY = {metric.name: 1000.0 for metric in COUNTERS} | dict.fromkeys(LEVELS, 0.0)
 
 
 @pytest.mark.slow

@@ -4,6 +4,7 @@ import pytest
 
 from bench.stats.knee import Knee
 from bench.stats.limits import UNKNOWN, Signs, limits
+from bench.stats.node_cpu import NodeCpu
 from bench.stats.sizing import size
 
 
@@ -12,6 +13,11 @@ from bench.stats.sizing import size
     [
         (Signs(generator=("dispatch lag p99 200 ms",)), "the generator", "200 ms"),
         (Signs(server_cpu=0.93, cores=4), "server CPU", "93 % of 4"),
+        (
+            Signs(node=NodeCpu("eu-west", "http://n2:8080", 7.2, 8.0)),
+            "server CPU",
+            "in eu-west, the busiest node, used 90 % of 8",
+        ),
         (Signs(server_cpu=0.5, machine_cpu=0.98, cores=2), "the machine's CPU", "98 % of 2"),
         (Signs(waits={"Running": 40, "Lock:transactionid": 60}), "locks", "60 % of 100"),
         (Signs(waits={"Running": 40, "IO:WALSync": 50, "IO:DataFileRead": 10}), "write-ahead log", "50 %"),
@@ -27,7 +33,12 @@ def test_a_cause_is_named_with_its_figure(signs: Signs, what: str, figure: str):
 
 def test_nothing_that_stands_out_is_not_known():
     calm = Signs(
-        server_cpu=0.5, machine_cpu=0.7, full_share=0.1, waits={"Running": 90, "Lock:tuple": 10}, wasted_share=0.01
+        server_cpu=0.5,
+        node=NodeCpu("eu-west", "http://n2:8080", 4.0, 8.0),
+        machine_cpu=0.7,
+        full_share=0.1,
+        waits={"Running": 90, "Lock:tuple": 10},
+        wasted_share=0.01,
     )
     assert limits(calm, None) == (UNKNOWN,)
     assert limits(Signs(waits={"Lock:tuple": 3}), None) == (UNKNOWN,)
