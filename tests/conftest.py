@@ -11,7 +11,7 @@ from pathlib import Path
 import psycopg
 import pytest
 from psycopg import sql
-from tests_support import HANG_S, command
+from tests_support import HANG_S, command, drop_database
 
 from bench.target.embedded import EmbeddedServer, ServerOptions
 
@@ -40,7 +40,7 @@ def own_home() -> Iterator[Path]:
 
 @pytest.fixture(scope="session")
 def server(home: Path) -> Iterator[EmbeddedServer]:
-    with EmbeddedServer.start(home, ServerOptions(_SETTINGS)) as running:
+    with EmbeddedServer.start(home, ServerOptions(_SETTINGS, start_timeout_s=HANG_S)) as running:
         yield running
 
 
@@ -58,7 +58,7 @@ def fresh_database(server: EmbeddedServer) -> Iterator[str]:
         connection.execute(sql.SQL("CREATE DATABASE {}").format(sql.Identifier(name)))
     yield server.url(name)
     with psycopg.connect(server.url(), autocommit=True) as connection:
-        connection.execute(sql.SQL("DROP DATABASE {} WITH (FORCE)").format(sql.Identifier(name)))
+        drop_database(connection, name)
 
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]

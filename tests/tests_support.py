@@ -3,7 +3,12 @@
 import importlib
 import os
 import sys
+import time
 from pathlib import Path
+from typing import Any
+
+import psycopg
+from psycopg import sql
 
 HANG_S = 600.0
 """What hangs is ended after these seconds; no test's pass or failure rests on them, however slow the machine."""
@@ -22,6 +27,18 @@ def _import_unpatched() -> None:
 
 
 _import_unpatched()
+
+
+def drop_database(connection: "psycopg.Connection[Any]", name: str) -> None:
+    """Drop a database; the server gives those who are in it five seconds to leave, and then gives up."""
+    until = time.monotonic() + HANG_S
+    while True:
+        try:
+            connection.execute(sql.SQL("DROP DATABASE IF EXISTS {} WITH (FORCE)").format(sql.Identifier(name)))
+            return
+        except psycopg.errors.ObjectInUse:
+            if time.monotonic() > until:
+                raise
 
 
 def command() -> str:

@@ -1,7 +1,7 @@
 """How psycopg waits under gevent, and the proof that users really run side by side."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -21,6 +21,7 @@ _READ, _WRITE = 1, 2
 PROBES = 10
 PROBE_S = 0.1
 PROBE_LIMIT_S = 0.5
+_PROBE_AGAIN = 2
 """Side by side the probes take 0.1 s, one after another 1 s; half a second tells the two apart on a busy machine."""
 
 
@@ -69,17 +70,27 @@ def _wait(hub_wait: Callable[[Any], None], watcher: Any, timeout: float | None) 
         hub_wait(watcher)
 
 
+def _naps_took(connections: Sequence[Connection], nap: str) -> float:
+    started = time.perf_counter()
+    group = Group()
+    for connection in connections:
+        group.spawn(rows, connection, nap)
+    group.join(raise_error=True)
+    return time.perf_counter() - started
+
+
 def prove_concurrency(connector: Callable[[], Connection]) -> float:
-    """Return the seconds that ten concurrent sleeps of 0.1 s took; NotValidError when they ran one after another."""
+    """Return the seconds that ten concurrent sleeps of 0.1 s took; NotValidError when they ran one after another.
+
+    A machine that stands still for a moment makes them late, too; one after another they are late every time.
+    """
     connections = [connector() for _ in range(PROBES)]
     try:
         nap = admin_catalogue(dialect_of(connections[0]).name)["nap"].sql
-        started = time.perf_counter()
-        group = Group()
-        for connection in connections:
-            group.spawn(rows, connection, nap)
-        group.join(raise_error=True)
-        took = time.perf_counter() - started
+        took = _naps_took(connections, nap)
+        for _ in range(_PROBE_AGAIN):
+            if took > PROBE_LIMIT_S:
+                took = min(took, _naps_took(connections, nap))
     finally:
         for connection in connections:
             connection.close()

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 
 import psycopg
 import pytest
+from tests_support import drop_database
 
 from tests.audit.shop import Shop, create_schema
 
@@ -27,7 +28,7 @@ def shop_url(pg_url: str) -> Iterator[Callable[[str], str]]:
     yield url
     with psycopg.connect(pg_url, autocommit=True) as connection:
         for name in names.values():
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            drop_database(connection, name)
 
 
 @pytest.fixture

@@ -1,12 +1,14 @@
 """The audit while load goes on: what was acknowledged before a snapshot is in it, and what is wrong once stays wrong."""
 
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from decimal import Decimal
 
 import psycopg
 import pytest
+from tests_support import drop_database
 
 from bench.audit.live import BATCH, LiveAudit, with_live
 from bench.audit.rules import RULES
@@ -159,6 +161,7 @@ def test_a_moving_journal_is_compared_soundly(shop_url, pg_url, too_late):
         admin.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
     url = psycopg.conninfo.make_conninfo(pg_url, dbname=name)
     audit, stop = LiveAudit(lambda: 10.0, lambda: None), threading.Event()
+    told = [0]
 
     def sell() -> None:
         with psycopg.connect(url) as connection:
@@ -170,6 +173,7 @@ def test_a_moving_journal_is_compared_soundly(shop_url, pg_url, too_late):
                 bought: Bought = shop.order(f"n{number}", "us-east", ("lamp", "us-east", 1))
                 connection.commit()
                 audit.take([shop.entry(bought)])
+                told[0] += 1
 
     seller = threading.Thread(target=sell)
     seller.start()
@@ -178,11 +182,17 @@ def test_a_moving_journal_is_compared_soundly(shop_url, pg_url, too_late):
     try:
         with psycopg.connect(url, autocommit=True) as connection:
             while looked < 300 and not (too_late and found):
+                assert seller.is_alive()
                 if not too_late:
                     audit.begin()
                 with snapshot(connection) as execute:
                     if too_late:
                         execute("audit_regions", {})
+                        # The first order from here on may have been committed before the snapshot, the second was not.
+                        until = told[0] + 2
+                        while told[0] < until:
+                            assert seller.is_alive()
+                            time.sleep(0.001)
                         audit.begin()
                     for check in audit.check(execute):
                         found |= set() if check.passed else {check.rule}
@@ -191,5 +201,5 @@ def test_a_moving_journal_is_compared_soundly(shop_url, pg_url, too_late):
         stop.set()
         seller.join()
         with psycopg.connect(pg_url, autocommit=True) as admin:
-            admin.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            drop_database(admin, name)
     assert found == ({"journal_kept"} if too_late else set())

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests_support import command
+from tests_support import command, drop_database
 
 from bench.cli import console
 from bench.cli.seed_progress import SeedProgress
@@ -51,7 +51,7 @@ def template(server: EmbeddedServer) -> Iterator[str]:
         done = subprocess.run([command(), "seed", "--url", server.url(name), *TINY], check=False, capture_output=True)
         assert done.returncode == 0, done.stderr
         yield name
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop_database(connection, name)
 
 
 @pytest.fixture
@@ -61,7 +61,7 @@ def seeded(template: str, server: EmbeddedServer) -> Iterator[str]:
     with psycopg.connect(server.url(), autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {template}")
         yield server.url(name)
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop_database(connection, name)
 
 
 @pytest.mark.slow

@@ -8,6 +8,7 @@ from typing import Any
 
 import psycopg
 import pytest
+from tests_support import drop_database
 
 from bench.data.blocks import DataSet
 from bench.data.loader import LoadOptions, LoadReport, load
@@ -67,7 +68,7 @@ def database(pg_url: str) -> Iterator[str]:
     base, _, _ = pg_url.rpartition("/")
     yield f"{base}/{name}"
     with psycopg.connect(pg_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop_database(connection, name)
 
 
 @pytest.fixture(scope="session")
@@ -83,7 +84,7 @@ def copy_of_tiny(tiny: Loaded, pg_url: str) -> Iterator[str]:
         connection.execute(f"CREATE DATABASE {name}_copy TEMPLATE {name}")
     yield f"{base}/{name}_copy"
     with psycopg.connect(pg_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name}_copy WITH (FORCE)")
+        drop_database(connection, f"{name}_copy")
 
 
 @pytest.fixture(scope="session")

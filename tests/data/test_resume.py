@@ -11,7 +11,7 @@ from pathlib import Path
 
 import psycopg
 import pytest
-from tests_support import HANG_S, command
+from tests_support import HANG_S, command, drop_database
 
 from bench.cli.options import TargetOptions
 from bench.cli.seeding import SeedRequest, seed_url
@@ -257,7 +257,7 @@ def test_each_regions_rows_go_through_its_own_gateway(server: EmbeddedServer):
     finally:
         with psycopg.connect(server.url(), autocommit=True) as connection:
             for name in names:
-                connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+                drop_database(connection, name)
 
 
 def test_a_choice_of_tables_brings_its_parents(fresh_database: str):

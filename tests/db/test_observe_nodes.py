@@ -1,9 +1,11 @@
 """Metrics of nodes are read as they are exported, summed once, and a node that does not answer costs its own alone."""
 
 import socket
+from collections.abc import Callable, Iterator, Sequence
 from urllib.parse import quote
 
 import pytest
+from tests_support import HANG_S
 
 import bench.db.observe_nodes as observing
 from bench.db.observe import Reading
@@ -14,6 +16,13 @@ from bench.stats.served import served_rows
 from bench.stats.serverside import node_rows, retries_beside
 
 from .node_metrics import CERTIFICATE, DOCUMENTED, EVERY, exporter, exposition
+
+
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A machine that stands still for some seconds is no node that does not answer."""
+    monkeypatch.setattr(observing, "_SOCKET_TIMEOUT_S", HANG_S)
+    monkeypatch.setattr(observing, "NODE_TIMEOUT_S", HANG_S)
 
 
 def test_the_documented_text_is_read() -> None:
@@ -77,14 +86,20 @@ def test_every_metric_of_every_node_is_read_and_levels_are_apart() -> None:
 
 
 def test_a_node_that_hangs_or_is_gone_costs_its_own_figures_alone(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(observing, "_SOCKET_TIMEOUT_S", 0.2)
+    """Node by node, so that the one that hangs is the only one whose time is short."""
+
+    def one_by_one(read: Callable[[Node], list[Reading]], nodes: Sequence[Node]) -> Iterator[list[Reading]]:
+        for node in nodes:
+            monkeypatch.setattr(observing, "_SOCKET_TIMEOUT_S", 0.2 if node.region == "a" else HANG_S)
+            yield read(node)
+
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     with exporter() as good, exporter() as hung, exporter() as refusing:
         good.text, hung.hangs, refusing.code = exposition(EVERY), True, 503
         gone = f"http://127.0.0.1:{port}"
         nodes = [Node(region, each) for region, each in (("a", hung.address), ("b", gone), ("c", refusing.address))]
-        reader = NodeReader([*nodes, Node("d", good.address)])
+        reader = NodeReader([*nodes, Node("d", good.address)], one_by_one)
         found = reader.read()
         assert {each.region for each in found} == {"d"}
         assert [note.split(":")[0] for note in reader.notes] == [

@@ -37,7 +37,7 @@ INSERT INTO stock VALUES (%(id)s, 1)
 -- name: wait
 SELECT pg_sleep(30)
 """
-FOUR = RetryPolicy(max_attempts=4, base_ms=1, cap_ms=5)
+FOUR = RetryPolicy(max_attempts=4, base_ms=1, cap_ms=5, budget_s=HANG_S)
 
 
 @dataclass
@@ -152,13 +152,19 @@ def test_40001_of_reads_and_writes_that_cross(shop: Shop) -> None:
 def test_40p01_is_counted_as_often_as_the_server_counts_it(shop: Shop) -> None:
     """Two buyers take two rows in opposite order until both have done it ten times."""
     buyers = [
-        shop.buyer("deadlock_timeout=20ms", policy=RetryPolicy(max_attempts=100, base_ms=1, cap_ms=4)) for _ in range(2)
+        shop.buyer("deadlock_timeout=20ms", policy=RetryPolicy(max_attempts=100, base_ms=1, cap_ms=4, budget_s=HANG_S))
+        for _ in range(2)
     ]
     outcomes: list[Done] = []
+    met = threading.Barrier(2)
 
     def work(buyer: Buyer, order: tuple[int, int]) -> None:
+        crossing = [True]
+
         def body(session: Session) -> None:
             session.execute("take", {"id": order[0]})
+            if crossing and crossing.pop():
+                met.wait(HANG_S)
             time.sleep(0.01)
             session.execute("take", {"id": order[1]})
 
@@ -191,7 +197,7 @@ def test_40p01_is_counted_as_often_as_the_server_counts_it(shop: Shop) -> None:
 @pytest.mark.parametrize("explicit", [True, False])
 def test_57014_of_the_statement_timeout(shop: Shop, explicit: bool) -> None:
     """Outside BEGIN as well: PostgreSQL says it only of what was undone."""
-    buyer = shop.buyer("statement_timeout=100")
+    buyer = shop.buyer("statement_timeout=1000")
     done = buyer.retrier.run(Transaction(lambda session: session.execute("wait"), explicit=explicit), buyer.rng)
     assert (done.outcome, done.kind, done.attempts) == ("query_canceled", "failure", 1)
     assert buyer.log.retries == [("wait", "query_canceled")]
@@ -199,12 +205,15 @@ def test_57014_of_the_statement_timeout(shop: Shop, explicit: bool) -> None:
 
 def test_57014_of_a_cancel(shop: Shop) -> None:
     buyer = shop.buyer()
+    beside: list[threading.Thread] = []
 
     def body(session: Session) -> None:
-        threading.Thread(target=until_active, args=(shop, "pg_cancel_backend", shop.pid(session))).start()
+        beside.append(threading.Thread(target=until_active, args=(shop, "pg_cancel_backend", shop.pid(session))))
+        beside[0].start()
         session.execute("wait")
 
     done = buyer.run(body)
+    beside[0].join()
     assert (done.outcome, done.kind, done.attempts) == ("query_canceled", "failure", 1)
 
 
@@ -218,16 +227,19 @@ def until_active(shop: Shop, function: str, pid: int) -> None:
 def test_57p01_is_reconnected_and_repeated(shop: Shop) -> None:
     buyer = shop.buyer()
     sleeping = [True]
+    beside: list[threading.Thread] = []
 
     def body(session: Session) -> None:
         session.execute("take", {"id": 1})
         if sleeping.pop():
             sleeping.append(False)
-            threading.Thread(target=until_active, args=(shop, "pg_terminate_backend", shop.pid(session))).start()
+            beside.append(threading.Thread(target=until_active, args=(shop, "pg_terminate_backend", shop.pid(session))))
+            beside[0].start()
             session.execute("wait")
         sleeping.append(False)
 
     done = buyer.run(body)
+    beside[0].join()
     assert (done.kind, done.attempts, buyer.log.retries) == ("ok", 2, [("wait", "admin_shutdown")])
     assert shop.units() == 9
 
@@ -308,14 +320,16 @@ def test_53300_is_backed_off_from_until_there_is_room(shop: Shop) -> None:
         shop.sql(f"GRANT ALL ON stock TO {role}")
         url = make_conninfo(shop.url, user=role, password="crowd")
         first = psycopg.connect(url)
-        buyer = shop.buyer(url=url, policy=RetryPolicy(max_attempts=1000, base_ms=20, cap_ms=40))
+        buyer = shop.buyer(url=url, policy=RetryPolicy(max_attempts=1000, base_ms=20, cap_ms=40, budget_s=HANG_S))
         told = threading.Event()
         buyer.log.retry = lambda statement, reason, wasted_ns, key="": (  # type: ignore[method-assign]
             buyer.log.retries.append((statement, reason)),
             told.set() if len(buyer.log.retries) >= 3 else None,
         )
-        threading.Thread(target=lambda: (told.wait(10), first.close())).start()
+        leaver = threading.Thread(target=lambda: (told.wait(HANG_S), first.close()))
+        leaver.start()
         done = buyer.run(lambda session: session.execute("take", {"id": 1}))
+        leaver.join()
         assert told.is_set()
         assert (done.kind, done.attempts) == ("ok", len(buyer.log.retries) + 1)
         assert set(buyer.log.retries) == {("CONNECT", "too_many_connections")}

@@ -9,6 +9,7 @@ from random import Random
 
 import psycopg
 import pytest
+from tests_support import HANG_S
 
 from bench.db.catalogue import Catalogue
 from bench.db.connection import connect
@@ -72,7 +73,7 @@ class Shop:
         options = [f"default_transaction_isolation={self.isolation}"]
         session = Session("us-east", lambda: connect(self.url, options=options), self.catalogue, log, effects)
         self.sessions.append(session)
-        return Retrier(session, policy or RetryPolicy(), effects, log), log
+        return Retrier(session, policy or RetryPolicy(budget_s=HANG_S), effects, log), log
 
     def units(self, row: int) -> int:
         with psycopg.connect(self.url) as connection:
@@ -187,7 +188,7 @@ def test_a_deadlock_is_retried(shop: Shop) -> None:
     """Two transactions take the rows crosswise; the server ends one, and whichever it is, ours commits."""
     shop.isolation = "read committed"
     other = psycopg.connect(shop.url)
-    other.execute("SET deadlock_timeout = '10s'")
+    other.execute("SET deadlock_timeout = '600s'")
     other.execute("UPDATE stock SET units = units - 1 WHERE id = 2")
     crossing: list[threading.Thread] = []
 

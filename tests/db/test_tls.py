@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from tests_support import HANG_S
 
 from bench.db.connection import open_or_explain
 from bench.errors import BenchError
@@ -53,11 +54,11 @@ def port(certificate: Path) -> Iterator[int]:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(certificate)
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(HANG_S)
 
         def serve() -> None:
             with contextlib.suppress(OSError), listener.accept()[0] as client:
-                client.settimeout(10)
+                client.settimeout(HANG_S)
                 client.recv(8)
                 client.sendall(b"S")
                 with context.wrap_socket(client, server_side=True) as secure:
@@ -67,7 +68,7 @@ def port(certificate: Path) -> Iterator[int]:
         thread = threading.Thread(target=serve, daemon=True)
         thread.start()
         yield listener.getsockname()[1]
-        thread.join(10)
+        thread.join(HANG_S)
 
 
 def told(url: str) -> BenchError:

@@ -208,7 +208,7 @@ def test_a_timeout_and_a_connection_that_is_cut(connection: Connection, fresh_da
     catalogue = statements(tmp_path, "-- name: nap\nSELECT pg_sleep(30)\n\n-- name: one\nSELECT 1\n")
     nap, one = Prepared.of(catalogue["nap"]), Prepared.of(catalogue["one"])
     wire = Wire(connection)
-    connection.execute("SET statement_timeout = '50ms'")
+    connection.execute("SET statement_timeout = '500ms'")
     with pytest.raises(psycopg.errors.QueryCanceled) as timed:
         wire.execute(nap)
     assert timed.value.sqlstate == "57014"

@@ -12,6 +12,7 @@ from random import Random
 
 import psycopg
 import pytest
+from tests_support import HANG_S
 
 from bench.cli.frame import _show_unforeseen
 from bench.db.admin import admin_catalogue
@@ -74,7 +75,7 @@ UPDATE stock SET units = units - 1 WHERE id = %(id)s
 SELECT number FROM orders WHERE id = %(id)s
 """
 READ, TAKE = "SELECT units", "UPDATE"
-POLICY = RetryPolicy(max_attempts=4, base_ms=0.1, cap_ms=1, budget_s=5, reconnect_ms=1)
+POLICY = RetryPolicy(max_attempts=4, base_ms=0.1, cap_ms=1, budget_s=HANG_S, reconnect_ms=1)
 COMMIT_LOST = Refusal(
     "40003", "result is ambiguous: error=ba: EndTxn(commit) RPC error: grpc: connection reset by peer"
 )

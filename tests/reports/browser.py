@@ -11,13 +11,14 @@ import subprocess
 import tempfile
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from queue import Empty, Queue
 from typing import Any
 
+from tests_support import HANG_S
+
 NAMES = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
-TIMEOUT_S = 60.0
 _FLAGS = (
     *("--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--hide-scrollbars", "--no-first-run"),
     *("--disable-background-networking", "--disable-component-update", "--disable-sync", "--disable-extensions"),
@@ -30,6 +31,13 @@ def find_browser() -> str | None:
     return next((path for name in NAMES if (path := shutil.which(name))), None)
 
 
+_LOADED = "new Promise(done => document.readyState === 'complete' ? done() : addEventListener('load', () => done()))"
+
+
+class BrowserGone(AssertionError):
+    """The browser has ended, and will not answer."""
+
+
 class Browser:
     """A running browser; ``send`` waits for the answer and keeps the events that come before it."""
 
@@ -37,9 +45,11 @@ class Browser:
         self.process = process
         self.events: list[dict[str, Any]] = []
         self._news = threading.Condition()
-        self._answers: Queue[dict[str, Any]] = Queue()
+        self._answers: Queue[dict[str, Any] | None] = Queue()
+        self._is_gone = False
         self._next = 0
-        threading.Thread(target=self._read, daemon=True).start()
+        self.reader = threading.Thread(target=self._read, daemon=True)
+        self.reader.start()
 
     def _read(self) -> None:
         rest = b""
@@ -53,18 +63,29 @@ class Browser:
                     with self._news:
                         self.events.append(message)
                         self._news.notify_all()
+        self._answers.put(None)
+        with self._news:
+            self._is_gone = True
+            self._news.notify_all()
+
+    def close(self) -> None:
+        """Ask the browser to end; it may be gone before it has answered."""
+        with suppress(BrowserGone, BrokenPipeError):
+            self.send("Browser.close")
 
     def send(self, method: str, session: str | None = None, **params: object) -> dict[str, Any]:
-        """Send a command and return its result; AssertionError when the browser refuses or does not answer."""
+        """Send a command and return its result; AssertionError when the browser refuses, does not answer or is gone."""
         self._next += 1
         message = {"id": self._next, "method": method, "params": params} | ({"sessionId": session} if session else {})
         self.process.stdin.write(json.dumps(message).encode() + b"\0")  # type: ignore[union-attr]
         self.process.stdin.flush()  # type: ignore[union-attr]
         while True:
             try:
-                answer = self._answers.get(timeout=TIMEOUT_S)
+                answer = self._answers.get(timeout=HANG_S)
             except Empty:
                 raise AssertionError(f"no answer to {method}") from None
+            if answer is None:
+                raise BrowserGone(method)
             if answer["id"] == self._next:
                 assert "error" not in answer, (method, answer)
                 result: dict[str, Any] = answer["result"]
@@ -73,10 +94,11 @@ class Browser:
     def wait(self, method: str, session: str) -> None:
         """Wait until this event has come."""
         with self._news:
-            came = self._news.wait_for(
-                lambda: any(e["method"] == method and e.get("sessionId") == session for e in self.events), TIMEOUT_S
-            )
-        assert came, f"no {method}"
+            self._news.wait_for(lambda: self._is_gone or self._has_come(method, session), HANG_S)
+            assert self._has_come(method, session), f"no {method}"
+
+    def _has_come(self, method: str, session: str) -> bool:
+        return any(e["method"] == method and e.get("sessionId") == session for e in self.events)
 
     @contextmanager
     def page(self, url: str, *, width: int, height: int = 900, scheme: str = "light") -> Iterator["Tab"]:
@@ -94,6 +116,8 @@ class Browser:
             tab.media(scheme)
             tab.send("Page.navigate", url=url)
             self.wait("Page.loadEventFired", session)
+            # That may have been the load of the empty page before it.
+            tab.run(_LOADED)
             yield tab
         finally:
             self.send("Target.closeTarget", targetId=target)
@@ -144,14 +168,15 @@ def browser(path: str) -> Iterator[Browser]:
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
     )
+    found = Browser(process)
     try:
-        found = Browser(process)
         yield found
-        found.send("Browser.close")
-        process.wait(TIMEOUT_S)
+        found.close()
+        process.wait(HANG_S)
     finally:
         process.kill()
         process.wait()
+        found.reader.join()
         for stream in (process.stdin, process.stdout):
             if stream:
                 stream.close()

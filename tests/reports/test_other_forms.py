@@ -137,7 +137,10 @@ def test_the_terminal_summary_of_an_empty_run(tmp_path):
     assert "None" not in text
 
 
-def test_a_pipe_gets_the_plain_text(tiny):
+def test_a_pipe_gets_the_plain_text(tiny, monkeypatch):
+    # Some services that run tests ask for colour everywhere.
+    for name in ("FORCE_COLOR", "TTY_COMPATIBLE"):
+        monkeypatch.delenv(name, raising=False)
     summary = summary_of(tiny)
     stream = io.StringIO()
     Console(file=stream, width=80).print(render_summary(summary), soft_wrap=True)

@@ -8,6 +8,7 @@ from datetime import date
 import psycopg
 import pytest
 from psycopg.conninfo import make_conninfo
+from tests_support import drop_database
 
 from bench.db.ddl import AFTER_LOAD, BEFORE_LOAD, STAGES, Schema, load_schema, source
 from bench.errors import UsageError
@@ -39,7 +40,7 @@ def built(request: pytest.FixtureRequest, pg_url: str) -> Iterator[tuple[Schema,
     create(url, schema)
     yield schema, url
     with psycopg.connect(pg_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop_database(connection, name)
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import psycopg
 import pytest
 from psycopg.conninfo import conninfo_to_dict
+from tests_support import HANG_S
 
 from bench.cli.options import parse_target
 from bench.db.connection import any_of, connect, open_or_explain, place_of, redact, with_database, without_password
@@ -47,7 +48,7 @@ def tls_port() -> Iterator[int]:
             client.recv(1)
 
     with socket.create_server(("127.0.0.1", 0)) as listener:
-        listener.settimeout(10)
+        listener.settimeout(HANG_S)
         thread = threading.Thread(target=agree, args=(listener,))
         thread.start()
         yield listener.getsockname()[1]

@@ -12,10 +12,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import psycopg
 import pytest
+from tests_support import HANG_S
 
 import bench
 from bench.errors import TargetError
@@ -26,8 +28,7 @@ from bench.target.binaries import Binaries, Place, find_binaries, package_places
 from bench.target.embedded import EmbeddedServer, ServerOptions
 from bench.target.home import bench_home, claim_slot, prepare_home, server_account
 
-OPTIONS = ServerOptions({"max_connections": "20", "shared_buffers": "16MB"})
-TIMEOUT_S = 30.0
+OPTIONS = ServerOptions({"max_connections": "20", "shared_buffers": "16MB", "fsync": "off"}, start_timeout_s=HANG_S)
 IS_ROOT = os.geteuid() == 0
 needs_root = pytest.mark.skipif(not IS_ROOT, reason="only root drops to another account")
 needs_user = pytest.mark.skipif(IS_ROOT, reason="root may write everywhere")
@@ -37,7 +38,8 @@ HOLD = """
 import sys
 from pathlib import Path
 from bench.target.embedded import EmbeddedServer, ServerOptions
-server = EmbeddedServer.start(Path(sys.argv[1]), ServerOptions({"max_connections": "20", "shared_buffers": "16MB"}))
+settings = {"max_connections": "20", "shared_buffers": "16MB", "fsync": "off"}
+server = EmbeddedServer.start(Path(sys.argv[1]), ServerOptions(settings, start_timeout_s=600))
 print(server.pid, server._supervisor.pid, server.slot, flush=True)
 sys.stdin.read()
 """
@@ -83,7 +85,7 @@ def _exit_of(pid: int) -> Iterator[Callable[[], bool]]:
     """Yield a function that waits for the end of a process that is not our child."""
     handle = os.pidfd_open(pid)
     try:
-        yield lambda: bool(select.select([handle], [], [], TIMEOUT_S)[0])
+        yield lambda: bool(select.select([handle], [], [], HANG_S)[0])
     finally:
         os.close(handle)
 
@@ -148,6 +150,8 @@ class TestLifeCycle:
         with EmbeddedServer.start(home, OPTIONS) as ours, _held_by_another_process(home) as (_, pid, _, slot):
             assert slot != ours.slot
             assert pid != ours.pid
+            theirs = _slot_folder(ours).with_name(str(slot))
+        _wait_until_free(theirs)
 
     def test_a_forked_worker_does_not_stop_its_parents_server(self, home: Path) -> None:
         with EmbeddedServer.start(home, OPTIONS) as server:
@@ -347,7 +351,7 @@ class TestFaults:
     def test_lost_race_for_a_free_port_is_run_again(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
         find_port = embedded._free_port
         with socket.create_server(("127.0.0.1", 0)) as rival:
-            ports = iter([rival.getsockname()[1], find_port()])
+            ports = chain([rival.getsockname()[1]], iter(find_port, None))
             monkeypatch.setattr(embedded, "_free_port", lambda: next(ports))
             with EmbeddedServer.start(home, OPTIONS) as server:
                 assert server.port != rival.getsockname()[1]
@@ -362,7 +366,8 @@ class TestFaults:
         with EmbeddedServer.start(home, OPTIONS) as server:
             assert f"{server.slot}/server.log" in caught.value.hint
 
-    def test_a_server_that_is_late_is_stopped(self, home: Path) -> None:
+    def test_a_server_that_is_late_is_stopped(self, home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        monkeypatch.setattr(embedded, "_is_ready", lambda *_: False)
         with pytest.raises(TargetError) as caught:
             EmbeddedServer.start(home, ServerOptions(OPTIONS.settings, start_timeout_s=0.0))
         assert caught.value.message == "the embedded server was not ready after 0 s"

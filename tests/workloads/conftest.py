@@ -13,7 +13,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from tests_support import HANG_S
+from tests_support import HANG_S, drop_database
 
 from bench.data.blocks import DataSet
 from bench.data.loader import LoadOptions, load
@@ -58,7 +58,7 @@ def seeded(pg_url: str) -> Iterator[str]:
     load(dict.fromkeys(REGIONS, url), load_schema("pg", REGIONS, SPEC.as_of), DataSet(SPEC), LoadOptions(1, 2))
     yield name
     with psycopg.connect(pg_url, autocommit=True) as connection:
-        connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+        drop_database(connection, name)
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +75,7 @@ def copy(pg_url: str, seeded: str) -> Iterator[Callable[[], Shop]]:
     yield made
     with psycopg.connect(pg_url, autocommit=True) as connection:
         for name in names:
-            connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+            drop_database(connection, name)
 
 
 @pytest.fixture(scope="module")
