@@ -15,7 +15,7 @@ from bench.db.connection import open_or_explain
 from bench.errors import BenchError
 from tests.db.wire_double import Refusal, WireDouble
 
-# Of `localhost`, signed by itself, and nobody's secret: made for these tests by `openssl req -x509`, good until 2126.
+# Of `localhost`, signed by itself, and nobody's secret: made for these tests by `openssl ca -selfsign`, good from 2020 to 2120.
 CERTIFICATE = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/KktqebJIqDir2hR
@@ -23,15 +23,14 @@ OmlcbKl3ZIoO7sJZ/sfe8bEgvP6hRANCAATAEruONw7yftC6j8k/sL9/djtegU9K
 fFSbn+7HumpucNcM/wn2S7sqOM8eHB2I8Zi3wuds9W1+dKo1CVxQuAG0
 -----END PRIVATE KEY-----
 -----BEGIN CERTIFICATE-----
-MIIBljCCATugAwIBAgIUfQnI16elbesBp1VG9IYsrP1nsjgwCgYIKoZIzj0EAwIw
-FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTI2MTEyMzE2MDE0NFoYDzIxMjYxMDMw
-MTYwMTQ0WjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
+MIIBczCCARqgAwIBAgIUC6WTz5mP79WYGS1KtTeCMeykbeEwCgYIKoZIzj0EAwIw
+FDESMBAGA1UEAwwJbG9jYWxob3N0MCAXDTIwMDEwMTAwMDAwMFoYDzIxMjAwMTAx
+MDAwMDAwWjAUMRIwEAYDVQQDDAlsb2NhbGhvc3QwWTATBgcqhkjOPQIBBggqhkjO
 PQMBBwNCAATAEruONw7yftC6j8k/sL9/djtegU9KfFSbn+7HumpucNcM/wn2S7sq
-OM8eHB2I8Zi3wuds9W1+dKo1CVxQuAG0o2kwZzAdBgNVHQ4EFgQULJIQE0EiWE+v
-dEFVtCMQpgFfJEkwHwYDVR0jBBgwFoAULJIQE0EiWE+vdEFVtCMQpgFfJEkwDwYD
-VR0TAQH/BAUwAwEB/zAUBgNVHREEDTALgglsb2NhbGhvc3QwCgYIKoZIzj0EAwID
-SQAwRgIhAMzU2CCHL3vO8wnA4FTDbJq7HGOjdMQWZsR9aCb7S+FTAiEAgVwPdBky
-k3MmOrRz7NB3d8O7OaZwTuGrKfuPcl4LvVM=
+OM8eHB2I8Zi3wuds9W1+dKo1CVxQuAG0o0gwRjAPBgNVHRMBAf8EBTADAQH/MB0G
+A1UdDgQWBBQskhATQSJYT690QVW0IxCmAV8kSTAUBgNVHREEDTALgglsb2NhbGhv
+c3QwCgYIKoZIzj0EAwIDRwAwRAIgUvwmuKFh1wtywNWXqF61vOpxvrdiLrfkg8Si
+szsISMQCIGFvGUs66+UTdU9tTxTZ1fsVONA3mMUbPTviVil7pY+7
 -----END CERTIFICATE-----
 """
 REFUSED = b"SFATAL\0VFATAL\0C57P03\0Mwho asks over TLS comes this far\0\0"
