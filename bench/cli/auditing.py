@@ -17,6 +17,7 @@ from bench.db.connection import Connection, DriverError
 from bench.db.ddl import Dialect
 from bench.errors import UsageError
 from bench.metrics.frame import COMMIT_UNKNOWN, JournalEntry
+from bench.metrics.recorder import UNFINISHED
 from bench.results.files import find_run
 from bench.results.read import Run
 
@@ -65,7 +66,7 @@ def with_unknown(window: RunWindow, run: Run) -> RunWindow:
     if last is None:
         return window
     times = [last - timedelta(seconds=run.last_s - e.elapsed_s) for e in run.events if e.kind == COMMIT_UNKNOWN]
-    if any(cell.outcome == "unfinished" for cell in run.cells):
+    if any(cell.outcome == UNFINISHED for cell in run.cells):
         times.append(last)
     if not times:
         return window

@@ -7,6 +7,7 @@ audit or a verdict: ``bench run`` has these.  Locust's statistics and web page s
 import logging
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from functools import partial
 from itertools import cycle
 from random import Random
@@ -25,7 +26,7 @@ from bench.load.gateways import gateway_connector
 from bench.load.locust_stats import feed
 from bench.load.user import Arrival, Equipment, Setup, ShopUser
 from bench.load.waiting import install_native_wait
-from bench.metrics.recorder import Recorder
+from bench.metrics.recorder import UNFINISHED, Recorder
 from bench.scenario.model import DEFAULT_REGIONS, Scenario
 from bench.target.base import Target
 
@@ -189,7 +190,10 @@ class _Stage:
             gevent.sleep(1.0)
             number += 1
             batch = self._recorder.take(number, float(number), time.time())
-            feed(self._environment.stats, gevent.get_hub().threadpool.apply(partial(batch.fold, None, {})))
+            frame = gevent.get_hub().threadpool.apply(partial(batch.fold, None, {}))
+            # Whom Locust takes away in the middle of a transaction, it has told to go: that is no failure of the shop's.
+            ended = tuple(cell for cell in frame.transactions if cell.outcome != UNFINISHED)
+            feed(self._environment.stats, replace(frame, transactions=ended))
 
     def _give_up(self, error: BaseException) -> None:
         if isinstance(error, gevent.GreenletExit) or self._environment.process_exit_code:

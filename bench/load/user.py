@@ -26,7 +26,7 @@ from bench.metrics.frame import (
     OutcomeKind,
     SlowSample,
 )
-from bench.metrics.recorder import Recorder, RetryLabel, StatementLabel, TransactionLabel
+from bench.metrics.recorder import UNFINISHED, Recorder, RetryLabel, StatementLabel, TransactionLabel
 from bench.units import NS_PER_MS, NS_PER_S
 
 NAME_SESSION = "name_session"
@@ -195,7 +195,7 @@ class ShopUser(locust.User):
         self._lag_ns = started - arrival.due_ns
         self._dispatch_ns = max(0, arrival.dispatched_ns - arrival.due_ns) if arrival.dispatched_ns else 0
         self._has_failed = False
-        outcome = "unfinished"
+        outcome = UNFINISHED
         try:
             getattr(self, self.sessions[arrival.session])(Random(arrival.seed))
             outcome = "failed" if self._has_failed else "ok"
@@ -222,7 +222,7 @@ class ShopUser(locust.User):
             # Stopped at the end of the run: it counts as at least this long, it does not vanish.
             self._record(
                 name,
-                Done("unfinished", "failure", len(self._reasons) + 1, started, time.perf_counter_ns()),
+                Done(UNFINISHED, "failure", len(self._reasons) + 1, started, time.perf_counter_ns()),
                 transaction.key,
             )
             raise

@@ -39,6 +39,8 @@ OTHER_KEYS = "(other)"
 CONTENDERS_KEPT = 20_000
 DROPPED = "dropped"
 """The outcome of a session that was never started."""
+UNFINISHED = "unfinished"
+"""The outcome of a session or a transaction that was going on when its user was told to end."""
 
 Ints = npt.NDArray[np.int64]
 Label = TypeVar("Label", bound=tuple[str, ...])

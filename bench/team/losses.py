@@ -6,13 +6,12 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from bench.metrics.recorder import DROPPED, ArrivalLabel, Recorder, TransactionLabel
+from bench.metrics.recorder import DROPPED, UNFINISHED, ArrivalLabel, Recorder, TransactionLabel
 from bench.scenario.model import Scenario
 from bench.scenario.schedule import Schedule
 from bench.team.framebook import Rows
 
 _SESSION = "session:"
-UNFINISHED = "unfinished"
 
 
 @dataclass(slots=True)

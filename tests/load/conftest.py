@@ -5,6 +5,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -79,14 +80,20 @@ class Play:
 
     def postmaster(self) -> int:
         files = list(self.home.glob("postgres-*/*/data/postmaster.pid"))
-        live = [int(file.read_text().split()[0]) for file in files]
-        return next(pid for pid in live if _parent_run(pid, self.process.pid))
+        for file in files:
+            with suppress(FileNotFoundError):  # of a server that has just ended
+                pid = int(file.read_text().split()[0])
+                if _parent_run(pid, self.process.pid):
+                    return pid
+        raise AssertionError("the run has no server")
 
     def signal_server(self, number: int) -> None:
-        """Send a signal to every process of the server."""
+        """Send a signal to every process of the server: to the first before its children, so that it makes no more."""
         pid = self.postmaster()
-        for each in (pid, *children(pid)):
-            os.kill(each, number)
+        os.kill(pid, number)
+        for each in children(pid):
+            with suppress(ProcessLookupError):
+                os.kill(each, number)
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=HANG_S)

@@ -37,7 +37,7 @@ class Standing:
 
     def start(self) -> None:
         """Start it, on the data that it was stopped with."""
-        self._server = EmbeddedServer.start(self.home, ServerOptions(self.settings, self.port))
+        self._server = EmbeddedServer.start(self.home, ServerOptions(self.settings, self.port, start_timeout_s=HANG_S))
 
     def stop(self) -> None:
         """A fast shutdown: every session is ended with 57P01."""
@@ -67,7 +67,9 @@ class Standing:
         )
 
     def fresh(self) -> str:
-        """Return the URL of an unused copy of the seeded database."""
+        """Return the URL of an unused copy of the seeded database; a test that failed may have left the server stopped."""
+        if not self.running.is_running():
+            self.start()
         self._copies += 1
         name = f"copy_{self._copies}"
         with psycopg.connect(self.running.url(), autocommit=True) as connection:

@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,8 +33,9 @@ def test_ctrl_c_drains_writes_and_audits(start: Start) -> None:
         assert run.status == "interrupted"
         assert run.findings
         assert all(finding.passed for finding in run.findings)
-        arrivals = run.arrivals
-        assert sum(c.started for c in arrivals) == sum(c.count for c in run.cells if c.name.startswith("session:"))
+        arrivals = list(run.arrivals)
+        assert sum(c.started for c in arrivals) == sum(c.count for c in run.cells if was_started(c)) > 0
+        assert sum(c.offered for c in arrivals) == sum(c.started + c.dropped for c in arrivals)
 
 
 @pytest.mark.slow
@@ -79,15 +81,18 @@ def _gone(pid: int) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.flaky(reruns=2)  # times are what it is about
 def test_a_stall_shows_in_the_response_time_and_not_in_the_service_time(start: Start, steady: str) -> None:
     """Two seconds without an answer: only the four in flight are served slowly, but all who should have begun waited."""
     play = start(steady, "--no-distance")
     play.until(3)
+    began = time.monotonic()
     play.signal_server(signal.SIGSTOP)
     try:
-        play.until(5)
+        time.sleep(2)  # the stall itself
     finally:
         play.signal_server(signal.SIGCONT)
+    stalled_ms = 1000 * (time.monotonic() - began)
     code, _, err = play.end()
     assert code in (0, 4), err
     with play.run() as run:
@@ -96,7 +101,9 @@ def test_a_stall_shows_in_the_response_time_and_not_in_the_service_time(start: S
     assert service is not None
     assert response is not None
     assert service < 400, "those who were not in flight were served as usual"
-    assert 1200 < response < 4000, "those who had to wait for a free user are counted from when they should have begun"
+    assert stalled_ms - 800 < response < stalled_ms + 2000, (
+        "who had to wait for a user is counted from when he should have begun"
+    )
 
 
 @pytest.mark.slow
@@ -118,14 +125,12 @@ def test_two_runs_beside_each_other_do_not_meet(start: Start) -> None:
 def test_sessions_cut_off_at_the_end_are_counted(start: Start, steady: str) -> None:
     """The server stands still until the drain is over: what was in flight is unfinished, not gone."""
     path = Path(steady)
-    path.write_text(
-        path.read_text().replace('duration = "10s"', 'duration = "4s"').replace("users = 4", "users = 4\ndrain = 1")
-    )
+    path.write_text(path.read_text().replace("users = 4", "users = 4\ndrain = 1"))
     play = start(steady, "--no-distance")
     play.until(2)
     play.signal_server(signal.SIGSTOP)
     try:
-        play.until(5)
+        play.until(11)
     finally:
         play.signal_server(signal.SIGCONT)
     play.end()
@@ -172,7 +177,7 @@ def test_a_server_that_stays_frozen_does_not_hold_the_run(start: Start, steady: 
     """It keeps its connections and answers nothing for ever: after the drain no user, counter or audit is waited for."""
     path = Path(steady)
     keys = 'users = 4\ndrain = 1\ngive_up_after = "2s"\naudit_every = "1s"'
-    path.write_text(path.read_text().replace('duration = "10s"', 'duration = "4s"').replace("users = 4", keys))
+    path.write_text(path.read_text().replace("users = 4", keys))
     play = start(steady, "--no-distance")
     play.until(2)
     play.signal_server(signal.SIGSTOP)
@@ -183,7 +188,8 @@ def test_a_server_that_stays_frozen_does_not_hold_the_run(start: Start, steady: 
             play.signal_server(signal.SIGCONT)
     assert code == 3, err + out
     with play.run() as run:
-        assert run.last_s < 4 + 1 + 15
+        # Not for ever: what is waited for after the drain has limits of some seconds each.
+        assert run.last_s < 10 + 1 + 30
         assert sum(c.count for c in run.cells if c.outcome == "unfinished" and c.name.startswith("session:")) == 4
 
 

@@ -431,8 +431,9 @@ def test_a_correct_strategy_is_clean_across_a_restart(
         assert all(row.oversold == 0 and row.sold + row.left == row.offered == 15 for row in run.stock)
         sold = sum(row.sold for row in run.stock)
         assert sold > 20
-        outage = only_outage(run)
-        assert outage.aborted > 10
-        assert answered(run, outage.ended_s + 0.5) != set()
+        # One, but for a machine that stood still in it.
+        outages = summarise_run(run).outages
+        assert sum(outage.aborted for outage in outages) > 10
+        assert answered(run, outages[-1].ended_s + 0.5) != set()
         opened = next(event.elapsed_s for event in run.events if event.kind == "sale_opens")
-        assert outage.ended_s > opened, "the restart was no part of the sale"
+        assert outages[-1].ended_s > opened, "the restart was no part of the sale"

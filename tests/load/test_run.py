@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 from collections import Counter
 from collections.abc import Callable
@@ -11,6 +12,7 @@ import pytest
 from tests_support import HANG_S, command
 
 from bench.cli.findings import WITNESSES_SHOWN
+from bench.metrics.recorder import DROPPED
 from bench.results.files import find_run
 from bench.results.read import Run
 from bench.results.summarise import summarise_run
@@ -18,7 +20,7 @@ from bench.results.summarise import summarise_run
 from .conftest import Start, was_started
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
-SHORT = ("flash-sale", "--scale", "tiny", "--duration", "6s", "--users", "60")
+SHORT = ("flash-sale", "--scale", "tiny", "--as-of", "2026-11-01", "--duration", "6s", "--users", "60")
 
 
 @pytest.fixture(scope="module")
@@ -61,7 +63,7 @@ def test_the_figures_add_up(finished: tuple["subprocess.CompletedProcess[str]", 
         assert len(run.contenders) == sum(cell.offered for cell in arrivals if cell.session == "buy") > 0
         assert started == sum(cell.count for cell in sessions)
         for cell in run.cells:
-            assert cell.attempts >= cell.count
+            assert cell.attempts >= (0 if cell.outcome == DROPPED else cell.count)
             assert cell.response.max_ns >= cell.service.max_ns
         assert {cell.region for cell in arrivals} == {"us-east", "us-west", "eu-west", "asia-pac"}
         begun = sum(cell.count for cell in run.statements if cell.statement == "BEGIN")
@@ -76,6 +78,8 @@ def test_the_mix_and_the_phases_are_those_that_were_planned(
 ) -> None:
     with Run.open(finished[1]) as run:
         summary = summarise_run(run)
+        # A frame may end late, on a machine that stood still.
+        late_s = max(elapsed_s - number for number, elapsed_s in run.rows("SELECT frame, elapsed_s FROM frames"))
     assert summary.mix is not None
     assert {row.session for row in summary.mix.rows} == {"browse", "shop", "buy"}
     assert summary.mix.p_value is not None
@@ -85,7 +89,7 @@ def test_the_mix_and_the_phases_are_those_that_were_planned(
         assert row.to_s is not None
         # To the second: frames are not cut at the ends of phases.
         assert row.planned_from_s - 1.1 <= row.from_s
-        assert row.to_s <= row.planned_to_s + 1.1
+        assert row.to_s <= row.planned_to_s + 1.1 + max(0.0, late_s)
 
 
 def test_what_was_sold_is_what_was_offered_less_what_is_left(
@@ -178,7 +182,9 @@ def test_the_driver_under_the_wrong_wait_function_is_refused(fresh_database: str
         check=True,
     )
     refusal, proven = done.stdout.splitlines()
-    assert refusal.startswith("10 concurrent sleeps of 0.1 s took 1.")
+    told = re.match(r"10 concurrent sleeps of 0.1 s took ([\d.]+) s", refusal)
+    assert told is not None, refusal
+    assert float(told[1]) >= 1.0
     assert proven == "True"
 
 
@@ -193,14 +199,14 @@ scale = "tiny"
 user = "bench.workloads.flash_sale:FlashSaleUser"
 [[phases]]
 name = "first"
-duration = "2s"
+duration = "8s"
 rate = { browse = "2/s", shop = "1/s" }
 [[phases]]
 name = "pause"
 duration = "1s"
 [[phases]]
 name = "second"
-duration = "2s"
+duration = "6s"
 rate = { browse = "1/s" }
 """
 

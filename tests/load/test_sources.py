@@ -96,20 +96,25 @@ def test_what_nobody_was_free_for_is_dropped_with_its_wait() -> None:
         schedule, recorder = make_schedule(asked, 5), Recorder(("p",))
         source = OpenSource(asked, schedule, recorder)
         kept, made = started(source, {"us-east": 1}, busy_s=30)
-        source.dispatch(time.perf_counter_ns(), alarm())
+        origin = time.perf_counter_ns()
+        source.dispatch(origin, alarm())
         queued = source.queued
+        first_due = origin + int(schedule.due_ns[1])
+        before = time.perf_counter_ns()
         dropped = source.close({"us-east": 1})
+        after = time.perf_counter_ns()
         left = source.busy, source.queued
         made_frame = frame(recorder)
         cells = [cell for cell in made_frame.transactions if cell.outcome == "dropped"]
         print(json.dumps([len(schedule), len(kept), queued, dropped, sum(c.count for c in cells),
-                          max(c.response.max_ns for c in cells) / 1e9, left]))
+                          max(c.response.max_ns for c in cells), before - first_due, after - first_due, left]))
         """
     )
-    planned, began, queued, dropped, recorded, longest_s, left = found
+    planned, began, queued, dropped, recorded, longest_ns, least_ns, most_ns, left = found
     assert began == 1
     assert queued == dropped == recorded == planned - 1
-    assert longest_s == pytest.approx(0.5, abs=0.2)
+    # Histograms keep times to a thousandth or so.
+    assert 0.99 * least_ns <= longest_ns <= 1.01 * most_ns
     # The one user is told to go by something in the queue, which is no arrival.
     assert left == [1, 0]
 
@@ -169,9 +174,9 @@ def test_two_parts_play_the_whole_and_the_rest_of_a_lost_one_is_adopted() -> Non
         users = {region.name: 5 for region in asked.regions}
         kept, made = started(source, users)
         rest = lost.since(500_000_000)
-        # Told at 0.6 s of what was due from 0.5 s on.
+        # Told at 0.65 s of what was due from 0.5 s on.
+        origin = time.perf_counter_ns()
         gevent.spawn_later(0.65, source.adopt, rest)
-        origin = time.perf_counter_ns() + 50_000_000
         source.dispatch(origin, alarm())
         while source.busy or source.queued:
             gevent.sleep(0.01)
@@ -211,7 +216,7 @@ def test_a_closed_user_does_the_same_in_any_process() -> None:
     found = played(
         """
         def seeds(players):
-            asked = scenario({"a": 3, "b": 1}, 0.4, model="closed", users=3, think_time="10ms", think="constant",
+            asked = scenario({"a": 3, "b": 1}, 600, model="closed", users=3, think_time="10ms", think="constant",
                              regions=[{"name": "us-east"}])
             source = ClosedSource(asked, 7, Recorder(("p",)), players)
             kept, lists = [], []
@@ -221,9 +226,10 @@ def test_a_closed_user_does_the_same_in_any_process() -> None:
                 play(source, "us-east", 0, mine)
             made = [gevent.spawn(user) for _ in range(len(players["us-east"]) if players else 3)]
             gevent.sleep(0)
-            source.dispatch(time.perf_counter_ns(), alarm())
-            source.close({"us-east": 3})
-            gevent.joinall(made)
+            going_on = gevent.spawn(source.dispatch, time.perf_counter_ns(), alarm())
+            while any(len(mine) < 10 for mine in lists):
+                gevent.sleep(0.01)
+            gevent.killall([going_on, *made])
             return [[(session, seed) for _, _, session, seed, _, _ in mine][:10] for mine in lists]
         print(json.dumps([seeds(None), seeds({"us-east": range(0, 3, 2)}), seeds({"us-east": range(1, 3, 2)})]))
         """
@@ -261,17 +267,18 @@ def test_a_step_of_the_wall_clock_moves_dates_and_nothing_else() -> None:
         time.time = lambda: real() + back[0]
         watch = WallClock(wall=lambda: time.time())
         gevent.spawn_later(0.3, back.__setitem__, 0, -3600.0)
-        before = watch.read()
+        before, began = watch.read(), time.perf_counter()
         source.dispatch(time.perf_counter_ns(), alarm())
         gevent.sleep(0.05)
-        after, again = watch.read(), watch.read()
+        after, passed_s, again = watch.read(), time.perf_counter() - began, watch.read()
         late = [(at - due) / 1e9 for *_, due, at in kept]
-        print(json.dumps([before[1], after[1], again[1], after[0] - before[0], len(kept) == len(schedule), max(late)]))
+        dated_s = after[0] - before[0] - passed_s
+        print(json.dumps([before[1], after[1], again[1], dated_s, len(kept) == len(schedule), max(late)]))
         """
     )
-    before, stepped, again, dated, all_played, latest_s = found
+    before, stepped, again, dated_s, all_played, latest_s = found
     assert (before, again) == (0.0, 0.0)
     assert stepped == pytest.approx(-3600, abs=0.1)
-    assert dated == pytest.approx(-3599.4, abs=0.5)
+    assert dated_s == pytest.approx(-3600, abs=0.1)
     assert all_played
-    assert latest_s < 1.0
+    assert latest_s < 60
