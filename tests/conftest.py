@@ -16,7 +16,13 @@ from tests_support import HANG_S, command, drop_database
 from bench.target.embedded import EmbeddedServer, ServerOptions
 
 # Short of durability, which no test here is about: the tests' own server may forget what it wrote when the machine dies.
-_SETTINGS = {"max_connections": "200", "fsync": "off", "max_locks_per_transaction": "256", "jit": "off"}
+_SETTINGS = {
+    "max_connections": "200",
+    "fsync": "off",
+    "checkpoint_timeout": "1h",
+    "max_locks_per_transaction": "256",
+    "jit": "off",
+}
 
 
 def _open_folder() -> Iterator[Path]:

@@ -202,7 +202,7 @@ class _Journal:
             (folder / MANIFEST).unlink(missing_ok=True)
             (folder / DATA).mkdir(exist_ok=True)
             for leftover in (folder / DATA).glob(f"*{PARTIAL}"):
-                leftover.unlink()
+                leftover.unlink(missing_ok=True)
         return cls(path, whole)
 
     def add(self, entry: DataFile) -> None:

@@ -310,7 +310,7 @@ def _writers(folder: Path, spec: SeedSpec, sums: Path, count: int) -> "Iterator[
         for process in started:
             process.join()
         for leftover in (folder / DATA).glob(f"*{PARTIAL}"):
-            leftover.unlink()
+            leftover.unlink(missing_ok=True)
 
 
 class _Sender:

@@ -196,7 +196,7 @@ def printed(*arguments: str | Path) -> str:
 
 
 def test_the_list_as_text(bench: Bench, runs: Path) -> None:
-    done = bench("runs", "--out", str(runs), TZ="Asia/Tokyo", COLUMNS="200")
+    done = bench("runs", "--out", str(runs), TZ="JST-9", COLUMNS="200")
     assert (done.returncode, done.stderr) == (0, "")
     head, *rows = done.stdout.splitlines()
     assert head.split() == [

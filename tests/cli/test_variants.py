@@ -1,6 +1,7 @@
 """``bench run --variants``: each variant on a database of its own, which is never one that somebody else made."""
 
 import json
+from collections import Counter
 from collections.abc import Iterator
 from datetime import date
 from pathlib import Path
@@ -13,6 +14,7 @@ from psycopg.conninfo import conninfo_to_dict
 from bench.cli.variants_places import _in
 from bench.db.ddl import load_schema
 from bench.db.placeholders import with_names
+from bench.results.read import Run
 from bench.target.embedded import EmbeddedServer
 
 from ..conftest import Bench
@@ -30,17 +32,19 @@ def document(folder: Path) -> dict:
 @pytest.mark.slow
 def test_each_variant_is_run_and_compared_by_region(bench: Bench, tmp_path: Path) -> None:
     done = bench("run", "checkout", *SHORT)
-    assert done.returncode == 0, done.stdout + done.stderr
+    # A busy machine may make a measurement invalid (4), which is a verdict and not a fault.
+    assert done.returncode in (0, 4), done.stdout + done.stderr
     found = document(tmp_path)
+    is_valid = all(row["verdict"] != "INVALID" for row in found["runs"])
     assert [row["variant"] for row in found["runs"]] == list(VARIANTS)
     assert all(not row["broken_rules"] and row["committed_per_s"] > 0 for row in found["runs"])
     places = {(cell["transaction"], cell["region"], cell["variant"]): cell for cell in found["cells"]}
     for region in ("us-east", "eu-west"):
         first, second = (places["checkout", region, variant] for variant in VARIANTS)
-        assert first["response"]["count"] == second["response"]["count"] > 0
+        assert min(first["response"]["count"], second["response"]["count"]) > 0
         assert first["prices"] == {}
         ratio = second["response"]["p50_ms"] / first["response"]["p50_ms"]
-        assert second["prices"]["p50_ms"]["value"] == pytest.approx(ratio)
+        assert second["prices"].get("p50_ms", {}).get("value") == (pytest.approx(ratio) if is_valid else None)
     assert done.stdout.splitlines()[0].startswith("variant")
     assert done.stdout.splitlines()[-1].endswith("variants.json")
     # Both played the same arrivals, on other schemas.
@@ -48,6 +52,17 @@ def test_each_variant_is_run_and_compared_by_region(bench: Bench, tmp_path: Path
     assert {each["target"]["variant"] for each in manifests} == set(VARIANTS)
     assert len({each["schema_fingerprint"] for each in manifests}) == 2
     assert len({each["seed"] for each in manifests}) == 1
+    first, second = (offered(path) for path in (tmp_path / "runs").glob("*/run.sqlite"))
+    assert first == second
+    assert first.total() > 50
+
+
+def offered(store: Path) -> Counter[tuple[str, str]]:
+    found: Counter[tuple[str, str]] = Counter()
+    with Run.open(store.parent) as run:
+        for cell in run.arrivals:
+            found[cell.region, cell.session] += cell.offered
+    return found
 
 
 def test_databases_are_made_as_their_variant_wants_them() -> None:
@@ -112,7 +127,7 @@ def test_by_url_each_has_a_database_made_for_it_and_none_is_taken_without_yes(
     with psycopg.connect(server.url(theirs)) as connection:
         assert connection.execute("SELECT count(*) FROM users").fetchone() == (0,)
     done = bench("run", "checkout", *SHORT, "--yes", "--url", base)
-    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.returncode in (0, 4), done.stdout + done.stderr
     assert [row["variant"] for row in document(tmp_path)["runs"]] == list(VARIANTS)
     for variant in VARIANTS:
         with psycopg.connect(server.url(f"{name}_{variant}")) as connection:

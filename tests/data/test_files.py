@@ -214,6 +214,8 @@ def test_an_export_that_was_killed_is_finished(exported: Path, target: Path, pro
         while int(child.stdout.readline()) < 3:
             pass
         os.kill(child.pid, signal.SIGKILL)
+        # Its writers end with the file at hand; the last one to go closes the pipe.
+        child.stdout.read()
     assert child.returncode == -signal.SIGKILL
     assert not (target / "manifest.json").exists()
     whole = [path for path in (target / "data").iterdir() if path.suffix == ".csv"]

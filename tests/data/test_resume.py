@@ -5,6 +5,7 @@ import random
 import signal
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -25,6 +26,7 @@ from bench.db.ddl import BEFORE_LOAD, load_schema
 from bench.db.journal import Journal
 from bench.errors import TargetError
 from bench.target.embedded import EmbeddedServer, ServerOptions
+from bench.target.supervisor import is_alive
 
 from .conftest import AS_OF, REGIONS, TINY, Loaded, checksums, fill
 
@@ -129,12 +131,16 @@ def test_a_killed_server_is_started_again_and_the_load_resumed(
         with psycopg.connect(server.url(), autocommit=True) as connection:
             connection.execute("CREATE DATABASE shop")
         with seeding(BENCH_URL=server.url("shop")) as process:
-            pids = server.processes()
+            pids, slot = server.processes(), server.slot
             kill_at(process, server.url("shop"), units, lambda: [os.kill(pid, signal.SIGKILL) for pid in pids[:1]])
             _, said = process.communicate(timeout=HANG_S)
         assert process.returncode == 3
         assert "--resume" in said
+        # Those that it had started hold its folder until they have gone, too.
+        while any(map(is_alive, pids)):
+            time.sleep(0.02)
     with EmbeddedServer.start(own_home, ServerOptions({"jit": "off"})) as server:
+        assert server.slot == slot
         done = resumed(server.url("shop"))
         assert done.returncode == 0, done.stderr
         assert checksums(server.url("shop")) == expected
@@ -155,8 +161,11 @@ def test_a_block_that_the_server_refuses_is_named(monkeypatch: pytest.MonkeyPatc
         load(everywhere(fresh_database), load_schema("pg", REGIONS, AS_OF), DataSet(TINY))
 
 
-def test_a_lost_connection_costs_no_row(fresh_database: str, expected: dict[str, tuple[int, str]]):
+def test_a_lost_connection_costs_no_row(
+    fresh_database: str, expected: dict[str, tuple[int, str]], monkeypatch: pytest.MonkeyPatch
+):
     """Every seventh block, all sessions that copy are ended by the server."""
+    monkeypatch.setattr(lanes, "RECONNECT_S", HANG_S)
     calls = 0
 
     def end_sessions(progress: Progress) -> None:

@@ -16,7 +16,6 @@ SMALL = replace(TINY, scale="small")
 def test_small_has_200_000_sound_rows(fresh_database: str):
     loaded: Loaded = fill(fresh_database, SMALL)
     assert loaded.report.total_rows >= 200_000
-    assert loaded.report.seconds["total"] < 15
     for table, count in row_counts(SMALL).items():
         assert loaded.report.rows[table] == pytest.approx(count, rel=0.15), table
     for check, (query, _) in CHECKS.items():

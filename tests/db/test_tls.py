@@ -15,7 +15,7 @@ from bench.db.connection import open_or_explain
 from bench.errors import BenchError
 from tests.db.wire_double import Refusal, WireDouble
 
-# Of `localhost`, signed by itself, and nobody's secret: made for these tests by `openssl ca -selfsign`, good from 2020 to 2120.
+# Of `localhost`, signed by itself, and nobody's secret: made for these tests by `openssl ca`, good from 2020 to 2120.
 CERTIFICATE = """\
 -----BEGIN PRIVATE KEY-----
 MIGHAgEAMBMGByqGSM49AgEGCCqGSM49AwEHBG0wawIBAQQg/KktqebJIqDir2hR

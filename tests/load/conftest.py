@@ -81,7 +81,7 @@ class Play:
     def postmaster(self) -> int:
         files = list(self.home.glob("postgres-*/*/data/postmaster.pid"))
         for file in files:
-            with suppress(FileNotFoundError):  # of a server that has just ended
+            with suppress(FileNotFoundError, IndexError):  # of a server that has just ended, or is about to write it
                 pid = int(file.read_text().split()[0])
                 if _parent_run(pid, self.process.pid):
                     return pid

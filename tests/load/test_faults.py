@@ -19,10 +19,12 @@ import psycopg
 import pytest
 from tests_support import HANG_S
 
+from bench.cli.scenario_files import find_scenario
 from bench.metrics.frame import LOST_CONNECTION
 from bench.results.files import find_run
 from bench.results.read import Run
 from bench.results.summarise import summarise_run
+from bench.scenario.writing import to_toml
 from bench.stats.outages import Outage
 
 from .conftest import Play, Start
@@ -413,12 +415,31 @@ STRATEGIES = ("guarded", "pessimistic", "optimistic", "buckets", "skip_locked")
 ISOLATIONS = ("read-committed", "serializable", "repeatable-read", "serializable", "read-committed")
 
 
+def patient_sale(folder: Path) -> str:
+    """The sale with users, a run and a drain that wait for a server that is slow to come back."""
+    found, _ = find_scenario("flash-sale")
+    patient = {"give_up_after": 120.0, "drain": 120.0, "retry": found.retry.model_copy(update={"budget": 120.0})}
+    path = folder / "flash-sale.toml"
+    path.write_text(to_toml(found.model_copy(update=patient)))
+    return str(path)
+
+
 @pytest.mark.parametrize(("strategy", "isolation"), list(zip(STRATEGIES, ISOLATIONS, strict=True)))
 def test_a_correct_strategy_is_clean_across_a_restart(
-    standing: Standing, start: Start, strategy: str, isolation: str
+    standing: Standing, start: Start, tmp_path: Path, strategy: str, isolation: str
 ) -> None:
     """The server is killed while the sale goes on, and comes back from its log."""
-    sale = ("flash-sale", "--scale", "tiny", "--duration", "9s", "--users", "60", "--set", "units_per_region=15")
+    sale = (
+        patient_sale(tmp_path),
+        "--scale",
+        "tiny",
+        "--duration",
+        "9s",
+        "--users",
+        "60",
+        "--set",
+        "units_per_region=15",
+    )
     play = start(*sale, "--url", standing.fresh(), "--strategy", strategy, "--isolation", isolation, "--seed", "7")
     play.until(4)
     (standing.stop if isolation == "serializable" else standing.kill)()

@@ -229,7 +229,9 @@ def test_a_closed_user_does_the_same_in_any_process() -> None:
             going_on = gevent.spawn(source.dispatch, time.perf_counter_ns(), alarm())
             while any(len(mine) < 10 for mine in lists):
                 gevent.sleep(0.01)
-            gevent.killall([going_on, *made])
+            source.close({"us-east": 3})
+            going_on.kill()
+            gevent.joinall(made)
             return [[(session, seed) for _, _, session, seed, _, _ in mine][:10] for mine in lists]
         print(json.dumps([seeds(None), seeds({"us-east": range(0, 3, 2)}), seeds({"us-east": range(1, 3, 2)})]))
         """

@@ -43,7 +43,7 @@ class Played(ShopperUser):
         self.orders: list[Any] = []
         self.values: dict[str, Any] = {}
         self.session = stage.session(region, self)
-        self._retrier = Retrier(self.session, RetryPolicy(), stage.effects, self)
+        self._retrier = Retrier(self.session, RetryPolicy(budget_s=600.0), stage.effects, self)
 
     def transact(self, name: str, transaction: Transaction, rng: Random) -> Done:
         before = len(self.statements)
