@@ -82,7 +82,7 @@ SENDS_OTHER = {
     ("bench/db/smoke_sessions.py", "_wire"): "the same",
     ("bench/db/smoke_sessions.py", "batch_is_one_transaction"): "the same",
     ("bench/db/smoke_checks.py", "statements_are_understood"): "the same",
-    ("bench/load/waiting.py", "prove_concurrency"): "a statement of the catalogue, looked up once",
+    ("bench/load/waiting.py", "_naps_took"): "a statement of the catalogue, looked up once",
     ("bench/data/sample.py", "measure"): "the name of a table, to copy_text or copy_binary",
 }
 """Functions that send what this test cannot follow to the catalogue, and why it comes from there or from a variant."""

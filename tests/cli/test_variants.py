@@ -45,6 +45,9 @@ def test_each_variant_is_run_and_compared_by_region(bench: Bench, tmp_path: Path
         assert first["prices"] == {}
         ratio = second["response"]["p50_ms"] / first["response"]["p50_ms"]
         assert second["prices"].get("p50_ms", {}).get("value") == (pytest.approx(ratio) if is_valid else None)
+    for row in found["runs"]:
+        said = f"no multiple with {row['variant']}: its run is INVALID" in done.stdout
+        assert said == (row["verdict"] == "INVALID")
     assert done.stdout.splitlines()[0].startswith("variant")
     assert done.stdout.splitlines()[-1].endswith("variants.json")
     # Both played the same arrivals, on other schemas.

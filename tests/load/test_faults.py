@@ -429,17 +429,8 @@ def test_a_correct_strategy_is_clean_across_a_restart(
     standing: Standing, start: Start, tmp_path: Path, strategy: str, isolation: str
 ) -> None:
     """The server is killed while the sale goes on, and comes back from its log."""
-    sale = (
-        patient_sale(tmp_path),
-        "--scale",
-        "tiny",
-        "--duration",
-        "9s",
-        "--users",
-        "60",
-        "--set",
-        "units_per_region=15",
-    )
+    path = patient_sale(tmp_path)
+    sale = (path, "--scale", "tiny", "--duration", "9s", "--users", "60", "--set", "units_per_region=15")
     play = start(*sale, "--url", standing.fresh(), "--strategy", strategy, "--isolation", isolation, "--seed", "7")
     play.until(4)
     (standing.stop if isolation == "serializable" else standing.kill)()
