@@ -4,7 +4,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -87,13 +87,16 @@ class Play:
                     return pid
         raise AssertionError("the run has no server")
 
-    def signal_server(self, number: int) -> None:
-        """Send a signal to every process of the server: to the first before its children, so that it makes no more."""
+    def signal_server(self, number: int) -> tuple[int, ...]:
+        """Send a signal to every process of the server, to the first before its children, so that it makes no more.
+
+        Returns their ids.
+        """
         pid = self.postmaster()
         os.kill(pid, number)
-        for each in children(pid):
-            with suppress(ProcessLookupError):
-                os.kill(each, number)
+        made = tuple(children(pid))
+        signal_all(made, number)
+        return pid, *made
 
     def end(self) -> tuple[int, str, str]:
         out, err = self.process.communicate(timeout=HANG_S)
@@ -101,6 +104,13 @@ class Play:
 
     def run(self) -> Run:
         return Run.open(find_run(self.folder / "runs", "last"))
+
+
+def signal_all(pids: Iterable[int], number: int) -> None:
+    """Send a signal to those that are still there."""
+    for pid in pids:
+        with suppress(ProcessLookupError):
+            os.kill(pid, number)
 
 
 def _parent_run(pid: int, wanted: int) -> bool:

@@ -81,7 +81,6 @@ def searched(tmp_path, done) -> dict:
 
 
 @pytest.mark.slow
-@pytest.mark.flaky(reruns=2)  # offered rates are by the clock
 def test_one_region_of_a_database_elsewhere_by_two_workers(bench, tmp_path, fresh_database):
     assert bench("seed", "--url", fresh_database, *SEEDED).returncode == 0
     done = bench(
@@ -100,7 +99,6 @@ def test_one_region_of_a_database_elsewhere_by_two_workers(bench, tmp_path, fres
 
 
 @pytest.mark.slow
-@pytest.mark.flaky(reruns=2)  # offered rates are by the clock
 def test_gateways_name_the_regions_and_their_nodes_say_how_busy_they_were(bench, tmp_path, fresh_database):
     assert bench("seed", "--url", fresh_database, *SEEDED).returncode == 0
     gateways = [f"--gateway={region}={fresh_database}" for region in ("us-east", "eu-west")]

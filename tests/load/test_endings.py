@@ -16,7 +16,7 @@ from tests_support import HANG_S, command
 from bench.results.files import find_run
 from bench.results.read import Run
 
-from .conftest import Start, was_started
+from .conftest import Start, signal_all, was_started
 
 Bench = Callable[..., "subprocess.CompletedProcess[str]"]
 SHORT = ("flash-sale", "--scale", "tiny", "--duration", "6s", "--users", "60")
@@ -180,12 +180,12 @@ def test_a_server_that_stays_frozen_does_not_hold_the_run(start: Start, steady: 
     path.write_text(path.read_text().replace("users = 4", keys))
     play = start(steady, "--no-distance")
     play.until(2)
-    play.signal_server(signal.SIGSTOP)
+    frozen = play.signal_server(signal.SIGSTOP)
     try:
         code, out, err = play.end()
     finally:
-        if play.process.poll() is None:
-            play.signal_server(signal.SIGCONT)
+        # The run has killed the first of them; going on, the others see it.
+        signal_all(frozen, signal.SIGCONT)
     assert code == 3, err + out
     with play.run() as run:
         # Not for ever: what is waited for after the drain has limits of some seconds each.
