@@ -184,8 +184,8 @@ def test_a_server_that_stays_frozen_does_not_hold_the_run(start: Start, steady: 
     try:
         code, out, err = play.end()
     finally:
-        # The run has killed the first of them; going on, the others see it.
-        signal_all(frozen, signal.SIGCONT)
+        # The run has killed the first of them, and nobody else would the others, which stand still.
+        signal_all(frozen[1:], signal.SIGKILL)
     assert code == 3, err + out
     with play.run() as run:
         # Not for ever: what is waited for after the drain has limits of some seconds each.
