@@ -20,6 +20,12 @@ audit_every = "1s"
 user = "bench.workloads.flash_sale:FlashSaleUser"
 [workload.settings]
 units_per_region = 5
+# However fast the machine: naive buyers read, and write 40 ms later, when others have read as well.
+[distance_ms]
+us-east = 40
+us-west = 40
+eu-west = 40
+asia-pac = 40
 [[phases]]
 name = "before"
 duration = "2s"
